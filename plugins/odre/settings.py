@@ -1,0 +1,62 @@
+"""Where things are, from environment variables alone: the one place that names datasets, bucket and prefixes.
+
+Pure: no Airflow import.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Project, lake and warehouse of this deployment."""
+
+    project: str
+    location: str
+    bucket: str
+    lake_prefix: str
+    dataset_prefix: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """The settings that the environment names, with the defaults of the README."""
+        return cls(
+            project=environment.get("GOOGLE_CLOUD_PROJECT", "odre-local"),
+            location=environment.get("BIGQUERY_LOCATION", "EU"),
+            bucket=environment.get("LAKE_BUCKET", "odre-lake"),
+            lake_prefix=environment.get("LAKE_PREFIX", ""),
+            dataset_prefix=environment.get("DATASET_PREFIX", ""),
+        )
+
+    @property
+    def load_dataset(self) -> str:
+        """Dataset of the tables of one run; its tables expire after a day."""
+        return f"{self.dataset_prefix}odre_load"
+
+    @property
+    def raw_dataset(self) -> str:
+        """Dataset of the raw tables."""
+        return f"{self.dataset_prefix}odre_raw"
+
+    @property
+    def ops_dataset(self) -> str:
+        """Dataset of ledger, quarantine and builds."""
+        return f"{self.dataset_prefix}energy_ops"
+
+    @property
+    def staging_dataset(self) -> str:
+        """Dataset of dbt's staging and intermediate models."""
+        return f"{self.dataset_prefix}energy_staging"
+
+    @property
+    def marts_dataset(self) -> str:
+        """Dataset of the marts."""
+        return f"{self.dataset_prefix}energy"
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """All datasets, in the order in which data flow."""
+        return (self.load_dataset, self.raw_dataset, self.ops_dataset, self.staging_dataset, self.marts_dataset)
