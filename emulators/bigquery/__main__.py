@@ -1,0 +1,80 @@
+"""``python -m emulators.bigquery``: serve the BigQuery emulator.
+
+It is ready when ``GET /bigquery/v2/projects/<project>/datasets`` answers 200: the port opens only then, since a first
+request that comes while it initialises could break it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+from emulators.bigquery import corrections
+
+EXTENSIONS = ("ducklake", "icu", "spatial")
+
+
+def link_extensions(home: Path) -> None:
+    """Let DuckDB find its extensions in ``home`` without a network: links to the files that the packages brought."""
+    import duckdb
+
+    version, platform = duckdb.sql(
+        "SELECT library_version, platform FROM pragma_version(), pragma_platform()"
+    ).fetchall()[0]
+    folder = home / ".duckdb" / "extensions" / version / platform
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in EXTENSIONS:
+        package = importlib.util.find_spec(f"duckdb_extension_{name}")
+        if package is None or not package.submodule_search_locations:
+            raise SystemExit(f"The package duckdb-extension-{name} is not installed; see requirements/emulators.in")
+        file = Path(package.submodule_search_locations[0]) / "extensions" / version / f"{name}.duckdb_extension"
+        if not file.is_file():
+            raise SystemExit(
+                f"duckdb-extension-{name} is not of DuckDB's version {version}; see requirements/emulators.in"
+            )
+        link = folder / file.name
+        link.unlink(missing_ok=True)
+        link.symlink_to(file)
+
+
+def main() -> None:
+    """Serve until a signal ends it."""
+    parser = argparse.ArgumentParser("emulators.bigquery", description="Serve the BigQuery emulator.")
+    parser.add_argument("--data-dir", type=Path, required=True, help="where the warehouse is kept")
+    parser.add_argument("--storage-dir", type=Path, required=True, help="data folder of the Cloud Storage emulator")
+    parser.add_argument("--project", default="odre-local", help="the project (default: %(default)s)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=9050, help="port of the REST API (default: %(default)s)")
+    parser.add_argument("--grpc-port", type=int, default=9060, help="port of the Storage API (default: %(default)s)")
+    arguments = parser.parse_args()
+
+    data_dir = arguments.data_dir.resolve()
+    home = data_dir / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ["HOME"] = str(home)  # DuckDB looks for extensions there: not in the user's own home
+    link_extensions(home)
+    # gs:// loads read the Cloud Storage emulator's files; the emulator reads its settings as it is imported.
+    os.environ["GCS_LOCAL_ROOT"] = str(arguments.storage_dir.resolve() / ".cloudstorage")
+    os.environ["DATA_DIR"] = str(data_dir)
+    os.environ["DEFAULT_PROJECT_ID"] = arguments.project
+    os.environ.pop("STORAGE_EMULATOR_HOST", None)
+
+    corrections.install()
+    try:
+        import uvicorn
+        from local_bigquery.app import app
+        from local_bigquery.engine import database
+        from local_bigquery.grpc import server
+    except corrections.CorrectionFailed as error:
+        raise SystemExit(str(error)) from None
+    database.connection()
+    grpc_server, _ = server.start(arguments.host, arguments.grpc_port)
+    uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning", access_log=False)
+    grpc_server.stop(None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""Corrections of the BigQuery emulator, made in memory as its modules are imported.
+
+Each is a replacement of a short text. One whose text is not there is an error: another version of the emulator needs
+another look, and must not start half corrected.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import CodeType, ModuleType
+from typing import Final
+
+#: Module → (text to replace, what replaces it), in order.
+CORRECTIONS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
+    # Type parameters are Python 3.12's: the same functions without them.
+    "local_bigquery.catalog.metadata": (
+        ("def list_[R: Resource](model: type[R], *keys: str) -> list[R]:", "def list_(model, *keys):"),
+        ("def load[R: Resource](model: type[R], *keys: str) -> R | None:", "def load(model, *keys):"),
+        ("def save[R: Resource](resource: R, *keys: str) -> R:", "def save(resource, *keys):"),
+    ),
+    # An f-string that nests its own quotes is Python 3.12's: the value is computed before.
+    "local_bigquery.engine.results": (
+        (
+            '    message = f"Array cannot have a null element; error in writing field {column}"\n',
+            '    message = f"Array cannot have a null element; error in writing field {column}".replace("\'", "\'\'")\n',
+        ),
+        ("""THEN error('{message.replace("'", "''")}')""", "THEN error('{message}')"),
+    ),
+    # BigQuery reports the table of CREATE TABLE … AS SELECT as the job's destination, and dbt reads it there …
+    "local_bigquery.jobs.runner": (
+        (
+            "    if destination:\n        config.destinationTable = destination\n",
+            "    if destination:\n        config.destinationTable = destination\n"
+            '    elif statistics.statementType == "CREATE_TABLE_AS_SELECT" and not config.destinationTable:\n'
+            "        config.destinationTable = statistics.ddlTargetTable\n",
+        ),
+    ),
+    # … but such a job has no rows of its own.
+    "local_bigquery.api.jobs": (
+        ("    if not destination:\n", "    if not destination or statistics.ddlTargetTable:\n"),
+    ),
+    # SET (a) = (SELECT AS STRUCT …): the target is in parentheses, and each field is the value of one variable.
+    "local_bigquery.sql.script": (
+        (
+            "            targets = target.expressions if isinstance(target, exp.Tuple) else [target]\n"
+            "            values = value.expressions if isinstance(value, exp.Tuple) else [value]\n",
+            "            target = target.unnest()\n"
+            "            targets = target.expressions if isinstance(target, exp.Tuple) else [target]\n"
+            "            values = value.expressions if isinstance(value, exp.Tuple) else [value]\n"
+            "            query = value.unnest()\n"
+            '            if isinstance(query, exp.Select) and query.args.get("kind") == "STRUCT":\n'
+            "                values = []\n"
+            "                for field in query.expressions:\n"
+            "                    part = query.copy()\n"
+            '                    part.set("kind", None)\n'
+            '                    part.set("expressions", [field.copy()])\n'
+            "                    values.append(part.subquery())\n",
+        ),
+    ),
+}
+
+
+class CorrectionFailed(ImportError):
+    """A module of the emulator does not hold the text that a correction replaces."""
+
+
+def correct(module: str, source: str) -> str:
+    """The module's source with its corrections.
+
+    Raises:
+        CorrectionFailed: a text to replace is absent, or there more than once; the message names the module.
+    """
+    for old, new in CORRECTIONS[module]:
+        if source.count(old) != 1:
+            line = old.strip().splitlines()[0]
+            raise CorrectionFailed(
+                f"{module} of the BigQuery emulator is not the version that emulators/bigquery corrects: "
+                f"{line!r} is there {source.count(old)} times, not once"
+            )
+        source = source.replace(old, new)
+    return source
+
+
+class CorrectingLoader(SourceFileLoader):
+    """Compiles a module's corrected source; never reads or writes its bytecode cache."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """The code of the corrected module."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(correct(fullname, self.get_data(path).decode()), path)
+
+
+class CorrectingFinder(MetaPathFinder):
+    """Finds the modules that need a correction, and leaves all others to Python."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The spec of a module to correct, with a loader that corrects it."""
+        if fullname not in CORRECTIONS:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is None or spec.origin is None:
+            return None
+        spec.loader = CorrectingLoader(fullname, spec.origin)
+        return spec
+
+
+def install() -> None:
+    """Correct the emulator's modules from now on."""
+    sys.meta_path.insert(0, CorrectingFinder())
