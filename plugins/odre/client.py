@@ -327,7 +327,7 @@ class OdreClient:
         retry_after = response.headers.get("Retry-After", "").strip()
         if retry_after.isdigit():
             wait_s: float | None = float(retry_after)
-            reset_at: datetime | None = now + timedelta(seconds=int(retry_after))
+            reset_at: datetime | None = now + timedelta(seconds=min(int(retry_after), 10**9))
         else:
             reset_at = _parse_instant_or_none(retry_after) or _parse_instant_or_none(body.get("reset_time"))
             wait_s = None if reset_at is None else max((reset_at - now).total_seconds(), 0.0) + 1.0
