@@ -1,0 +1,240 @@
+{#-
+  What a build of `power_steps` has to do: a dictionary with
+
+    ranges              half-open ranges of Paris months to rebuild, each {first_day, end_day, start_us, end_us}:
+                        the days, and the same bounds in microseconds since 1970 UTC
+    consolidated_until  instant of the last consolidated step with a measured consumption, in the same microseconds,
+                        or none: real time counts only from 30 minutes after it
+    loads_until         commit time of the last load that the build knows of, in the same microseconds
+    logic               hash of the SQL that makes the steps
+
+  The months are those that the ledger says were touched since the table's last build, so the constant bounds that
+  reach the raw tables do not widen as history grows. Everything is rebuilt where there is nothing to go on from (first
+  build, full refresh, no memory of the last build), where the logic changed, and where consolidated figures came to
+  be for the first time or are no more.
+
+  The plan is made once, before the query is written, and travels in the query's own text (`note_of_plan`): what the
+  query reads, the months that it replaces and what is remembered afterwards cannot disagree, whatever is loaded
+  meanwhile. It is remembered after the months were replaced: a build that dies in between is made again.
+-#}
+{% macro power_steps_plan() %}
+  {%- set everything = {
+      'first_day': var('first_day'), 'end_day': '2100-01-01',
+      'start_us': '946681200000000', 'end_us': '4102441200000000'
+  } -%}
+  {%- if not execute -%}
+    {{ return({'ranges': [everything], 'consolidated_until': none, 'loads_until': none, 'logic': ''}) }}
+  {%- endif -%}
+
+  {%- set logic = power_steps_logic() -%}
+  {%- set last_build = last_power_steps_build() -%}
+  {%- set consolidated_until = find_consolidated_until(last_build.consolidated_until) -%}
+  {%- set goes_on = last_build and not flags.FULL_REFRESH
+      and last_build.logic == logic
+      and (last_build.consolidated_until is none) == (consolidated_until is none) -%}
+
+  {%- set touched_sql -%}
+    with loads as (
+      select
+        loaded_at,
+        coalesce(window_start, first_time) as touched_from,
+        coalesce(window_end, last_time) as touched_until
+      from {{ source('ops', 'loads') }}
+      where
+        dataset in ('eco2mix-national-tr', 'eco2mix-national-cons-def')
+        {%- if goes_on %}
+        -- A load is stamped when its transaction begins and seen when it ends: look a little further back. The last
+        -- load is therefore always taken again, which costs a month or two and makes a cleared task do real work.
+        and loaded_at >= timestamp_sub(timestamp_micros({{ last_build.loads_until }}), interval 15 minute)
+        {%- endif %}
+    ),
+
+    spans as (
+      select touched_from, touched_until from loads
+      {%- if goes_on and last_build.consolidated_until != consolidated_until %}
+      union all
+      -- Real-time steps between the old switch and the new one go, or come back.
+      select
+        timestamp_micros({{ [last_build.consolidated_until | int, consolidated_until | int] | min }}),
+        timestamp_micros({{ [last_build.consolidated_until | int, consolidated_until | int] | max }})
+      {%- endif %}
+    ),
+
+    months as (
+      select distinct month
+      from spans
+      cross join
+        unnest(generate_date_array(
+          date_trunc(date(touched_from, 'Europe/Paris'), month), date(touched_until, 'Europe/Paris'), interval 1 month
+        )) as month
+    ),
+
+    numbered as (
+      select month, date_sub(month, interval row_number() over (order by month) month) as island
+      from months
+    ),
+
+    ranges as (
+      select min(month) as first_day, date_add(max(month), interval 1 month) as end_day
+      from numbered
+      group by island
+    )
+
+    select
+      cast(ranges.first_day as string) as first_day,
+      cast(ranges.end_day as string) as end_day,
+      cast(unix_micros(timestamp(ranges.first_day, 'Europe/Paris')) as string) as start_us,
+      cast(unix_micros(timestamp(ranges.end_day, 'Europe/Paris')) as string) as end_us,
+      newest.loads_until
+    from (
+      select coalesce(cast(unix_micros(max(loaded_at)) as string), '0') as loads_until from loads
+    ) as newest
+    left join ranges on true
+    order by first_day
+  {%- endset -%}
+
+  {%- set rows = run_query(touched_sql).rows -%}
+  {%- set ranges = [] -%}
+  {%- if goes_on -%}
+    {%- for row in rows if row['first_day'] is not none -%}
+      {%- do ranges.append({
+          'first_day': row['first_day'], 'end_day': row['end_day'],
+          'start_us': row['start_us'], 'end_us': row['end_us']
+      }) -%}
+    {%- endfor -%}
+  {%- else -%}
+    {%- do ranges.append(everything) -%}
+  {%- endif -%}
+  {%- set loads_until = rows[0]['loads_until'] -%}
+  {%- if goes_on and loads_until == '0' -%}{%- set loads_until = last_build.loads_until -%}{%- endif -%}
+  {{ return({
+      'ranges': ranges, 'consolidated_until': consolidated_until, 'loads_until': loads_until, 'logic': logic
+  }) }}
+{% endmacro %}
+
+{#- Where the last build is remembered: one row, replaced after each build. -#}
+{% macro power_steps_memory() %}
+  {{ return(api.Relation.create(
+      database=target.project, schema=generate_schema_name('energy_staging', none), identifier='power_steps_last_build'
+  )) }}
+{% endmacro %}
+
+{#- The memory of the last build, or an empty dictionary where the table or its memory is gone. -#}
+{% macro last_power_steps_build() %}
+  {%- set memory = power_steps_memory() -%}
+  {%- set steps = adapter.get_relation(target.project, generate_schema_name('energy', none), 'power_steps') -%}
+  {%- if steps is none or adapter.get_relation(memory.database, memory.schema, memory.identifier) is none -%}
+    {{ return({}) }}
+  {%- endif -%}
+  {%- set row = run_query('select loads_until, consolidated_until, logic from ' ~ memory).rows[0] -%}
+  {{ return({
+      'loads_until': row['loads_until'], 'consolidated_until': row['consolidated_until'], 'logic': row['logic']
+  }) }}
+{% endmacro %}
+
+{#- Hash of every SQL text that has a say in the steps: history made by another logic is made again. -#}
+{% macro power_steps_logic() %}
+  {%- set names = [
+      'stg_odre__eco2mix_national_tr', 'stg_odre__eco2mix_national_cons_def', 'int_power_steps', 'power_steps'
+  ] -%}
+  {%- set texts = [] -%}
+  {%- for name in names -%}
+    {%- do texts.append(graph.nodes['model.energy.' ~ name].raw_code) -%}
+  {%- endfor -%}
+  {%- do texts.append(shared_step_columns() | join(',')) -%}
+  {%- do texts.append(real_time_step_columns() | join(',')) -%}
+  {%- do texts.append(eco2mix_columns()) -%}
+  {{ return(local_md5(texts | join('\n'))) }}
+{% endmacro %}
+
+{#-
+  Instant of the last consolidated step with a measured consumption, in microseconds since 1970 UTC, or none. The
+  search starts at the one known already, so that it reads a month or two; all of history only where that one is gone.
+-#}
+{% macro find_consolidated_until(known) %}
+  {%- set since = ['timestamp_micros(' ~ known ~ ')'] if known else [] -%}
+  {%- do since.append("timestamp '" ~ var('first_day') ~ "'") -%}
+  {%- for bound in since -%}
+    {%- set search_sql -%}
+      select cast(unix_micros(max(date_heure)) as string) as consolidated_until
+      from {{ source('odre', 'eco2mix_national_cons_def') }}
+      where
+        date_heure >= {{ bound }}
+        and consommation is not null
+        and extract(minute from date_heure) in (0, 30)
+    {%- endset -%}
+    {%- set found = run_query(search_sql).rows[0]['consolidated_until'] -%}
+    {%- if found is not none -%}{{ return(found) }}{%- endif -%}
+  {%- endfor -%}
+  {{ return(none) }}
+{% endmacro %}
+
+{#- The plan as a comment in the query's text. -#}
+{% macro note_of_plan(plan) -%}
+/* plan: {{ tojson(plan, sort_keys=true) }} */
+{%- endmacro %}
+
+{#- The plan that a query's text carries. -#}
+{% macro plan_in(sql) %}
+  {{ return(fromjson(modules.re.search('/\\* plan: (.*?) \\*/', sql).group(1))) }}
+{% endmacro %}
+
+{#- The plan's ranges as a condition on an instant, with constant bounds; never true where there is nothing to do. -#}
+{% macro instant_in_plan(plan, column) -%}
+  (
+    {%- for range in plan.ranges %}
+    {{ 'or ' if not loop.first }}({{ column }} >= timestamp_micros({{ range.start_us }}) and {{ column }} < timestamp_micros({{ range.end_us }}))
+    {%- else %}
+    {{ column }} < timestamp_micros(0)
+    {%- endfor %}
+  )
+{%- endmacro %}
+
+{#- The same as a condition on a Paris day. -#}
+{% macro day_in_plan(plan, column) -%}
+  (
+    {%- for range in plan.ranges %}
+    {{ 'or ' if not loop.first }}({{ column }} >= date '{{ range.first_day }}' and {{ column }} < date '{{ range.end_day }}')
+    {%- endfor %}
+  )
+{%- endmacro %}
+
+{#- After the months were replaced: what the next build goes on from. Run as the post-hook of `power_steps`. -#}
+{% macro remember_power_steps_build() -%}
+  {%- if execute -%}
+  {%- set plan = plan_in(model.compiled_code) -%}
+  create or replace table {{ power_steps_memory() }} as
+  select
+    '{{ plan.loads_until }}' as loads_until,
+    {{ "'" ~ plan.consolidated_until ~ "'" if plan.consolidated_until is not none else 'cast(null as string)' }}
+      as consolidated_until,
+    '{{ plan.logic }}' as logic,
+    current_timestamp() as built_at
+  {%- endif -%}
+{%- endmacro %}
+
+{#-
+  dbt's own macro of this name, for the one model that uses insert_overwrite. dbt's replaces the months that the new
+  rows fall in; a month whose last step went (real-time steps superseded by a consolidation with a hole) would keep its
+  old rows. This one replaces the months of the plan, named by constants, so that BigQuery prunes the table's partitions.
+-#}
+{% macro bq_insert_overwrite_sql(
+    tmp_relation, target_relation, sql, unique_key, partition_by, partitions, dest_columns, tmp_relation_exists,
+    copy_partitions
+) %}
+  {%- set plan = plan_in(sql) -%}
+  {%- if plan.ranges -%}
+    {%- set predicate = day_in_plan(plan, 'DBT_INTERNAL_DEST.' ~ partition_by.field) -%}
+    {%- set rows -%}(
+      {%- if tmp_relation_exists %}select * from {{ tmp_relation }}{% else %}{{ sql }}{% endif -%}
+    ){%- endset -%}
+    {{ get_insert_overwrite_merge_sql(
+        target_relation, rows, dest_columns, [predicate], include_sql_header=not tmp_relation_exists
+    ) }};
+  {%- else -%}
+    select 'No load touched a month since the last build' as note;
+  {%- endif -%}
+  {%- if tmp_relation_exists %}
+    drop table if exists {{ tmp_relation }};
+  {%- endif -%}
+{% endmacro %}

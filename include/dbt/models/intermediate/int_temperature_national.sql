@@ -1,0 +1,28 @@
+-- A mean over people, not over areas: each region weighs what lives there. A day needs every region.
+with regional as (
+  select
+    regions.region_code,
+    regions.population,
+    days.day,
+    temperature.temperature_mean_c,
+    temperature.temperature_min_c,
+    temperature.temperature_max_c
+  from (select distinct day from {{ ref('stg_odre__temperature') }}) as days
+  cross join {{ ref('regions') }} as regions
+  left join {{ ref('stg_odre__temperature') }} as temperature
+    on days.day = temperature.day and regions.region_code = temperature.region_code
+)
+
+select
+  day,
+  -- Six decimals: beyond them a sum of floating-point numbers depends on its order.
+  {% for name in ['mean', 'min', 'max'] %}
+  if(
+    countif(temperature_{{ name }}_c is null) = 0,
+    round(sum(temperature_{{ name }}_c * population) / sum(population), 6),
+    null
+  ) as temperature_{{ name }}_c{{ ',' if not loop.last }}
+  {% endfor %}
+from regional
+group by day
+having countif(temperature_mean_c is null) = 0
