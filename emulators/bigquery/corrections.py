@@ -24,8 +24,8 @@ CORRECTIONS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     # An f-string that nests its own quotes is Python 3.12's: the value is computed before.
     "local_bigquery.engine.results": (
         (
-            '    message = f"Array cannot have a null element; error in writing field {column}"\n',
-            '    message = f"Array cannot have a null element; error in writing field {column}".replace("\'", "\'\'")\n',
+            'error in writing field {column}"\n',
+            'error in writing field {column}"\n    message = message.replace("\'", "\'\'")\n',
         ),
         ("""THEN error('{message.replace("'", "''")}')""", "THEN error('{message}')"),
     ),
@@ -33,9 +33,11 @@ CORRECTIONS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "local_bigquery.jobs.runner": (
         (
             "    if destination:\n        config.destinationTable = destination\n",
-            "    if destination:\n        config.destinationTable = destination\n"
-            '    elif statistics.statementType == "CREATE_TABLE_AS_SELECT" and not config.destinationTable:\n'
-            "        config.destinationTable = statistics.ddlTargetTable\n",
+            (
+                "    if destination:\n        config.destinationTable = destination\n"
+                '    elif statistics.statementType == "CREATE_TABLE_AS_SELECT" and not config.destinationTable:\n'
+                "        config.destinationTable = statistics.ddlTargetTable\n"
+            ),
         ),
     ),
     # … but such a job has no rows of its own.
@@ -45,19 +47,22 @@ CORRECTIONS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     # SET (a) = (SELECT AS STRUCT …): the target is in parentheses, and each field is the value of one variable.
     "local_bigquery.sql.script": (
         (
-            "            targets = target.expressions if isinstance(target, exp.Tuple) else [target]\n"
-            "            values = value.expressions if isinstance(value, exp.Tuple) else [value]\n",
-            "            target = target.unnest()\n"
-            "            targets = target.expressions if isinstance(target, exp.Tuple) else [target]\n"
-            "            values = value.expressions if isinstance(value, exp.Tuple) else [value]\n"
-            "            query = value.unnest()\n"
-            '            if isinstance(query, exp.Select) and query.args.get("kind") == "STRUCT":\n'
-            "                values = []\n"
-            "                for field in query.expressions:\n"
-            "                    part = query.copy()\n"
-            '                    part.set("kind", None)\n'
-            '                    part.set("expressions", [field.copy()])\n'
-            "                    values.append(part.subquery())\n",
+            "            targets = target.expressions if",
+            "            target = target.unnest()\n            targets = target.expressions if",
+        ),
+        (
+            "            tables = [self.variable(target.name) for target in targets]\n",
+            (
+                "            query = value.unnest()\n"
+                '            if isinstance(query, exp.Select) and query.args.get("kind") == "STRUCT":\n'
+                "                values = []\n"
+                "                for field in query.expressions:\n"
+                "                    part = query.copy()\n"
+                '                    part.set("kind", None)\n'
+                '                    part.set("expressions", [field.copy()])\n'
+                "                    values.append(part.subquery())\n"
+                "            tables = [self.variable(target.name) for target in targets]\n"
+            ),
         ),
     ),
 }

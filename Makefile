@@ -1,0 +1,43 @@
+# The commands of the project. `make` lists them. State lives in .local/; `make clean` removes it.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# A query may hold quotes, backticks and dollars: it goes to the command as it was typed, in the environment.
+export SQL_TEXT = $(value SQL)
+unexport SQL
+MAKEOVERRIDES :=
+
+PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$python && break; done)
+LOCAL = @test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed and not on the path: install one, or name it with PYTHON=…" >&2; exit 1; }; \
+	PYTHONPATH=plugins exec $(PYTHON) -m local
+
+.PHONY: help demo run sql check-source test lint lock clean
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{ printf "make %-14s%s\n", $$1, $$2 }'
+
+demo: ## Everything on this machine with generated data, or DATA=<folder> of extracts; EXIT=1 stops after the tables
+	$(LOCAL) demo
+
+run: ## The same with the live source, or what AIRFLOW_CONN_ODRE_DEFAULT names
+	$(LOCAL) run
+
+sql: ## A query of the local warehouse: SQL="SELECT …" [FORMAT=csv] [DATA=<folder> | SOURCE=live]
+	$(LOCAL) sql
+
+check-source: ## Hold what we assume of the live source against what it answers
+	$(LOCAL) check-source
+
+test: ## Unit, DAG, warehouse and end-to-end tests; TESTS=<path> for some
+	$(LOCAL) test
+
+lint: ## Format, types, SQL, and that each pinned list follows from its .in
+	$(LOCAL) lint
+
+lock: ## Make requirements/*.txt again from requirements/*.in, keeping pins that still hold
+	$(LOCAL) lock
+
+clean: ## Remove .local
+	$(LOCAL) clean

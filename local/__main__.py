@@ -1,0 +1,231 @@
+"""``python -m local <command>``: the commands of the Makefile. What they take comes in environment variables."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from local import environments, lists
+from local.basics import LOCAL, ROOT, LocalError, elapsed, python_version, say, since_start, step
+from local.processes import Processes
+from local.report import Memory, disk, show_marts, write_csv, write_table
+from local.runs import DAGS, Follower, adopt_or_trigger
+from local.stack import LIVE_URL, USER, VARIABLES, Ports, Source, Stack, check_live
+from local.warehouse import Warehouse
+from odre.settings import Settings
+
+
+class Stopped(BaseException):
+    """The user, or the system, asks the command to end."""
+
+
+def demo() -> int:
+    """Run everything on generated data, or on the files of ``DATA``."""
+    folder = os.environ.get("DATA")
+    return _run(Source.of_folder(folder) if folder else Source.generated())
+
+
+def run() -> int:
+    """Run everything on the live source."""
+    source = Source.live()
+    check_live(source)
+    return _run(source)
+
+
+def _run(source: Source) -> int:
+    stay = os.environ.get("EXIT", "") in ("", "0")
+    with Memory().watched() as memory, Stack(source, Ports.from_environment()) as stack:
+        stack.ports.check([name for name in VARIABLES if name != "odre" or not source.connection])
+        environments.ensure_emulators()
+        environments.ensure_airflow()
+        with step("Starting Cloud Storage, BigQuery and the source"):
+            stack.start_warehouse()
+            stack.start_source()
+        stack.build_manifest()
+        with step("Starting Airflow"):
+            stack.start_airflow()
+            stack.airflow.wait_for_dags(DAGS)
+        runs = adopt_or_trigger(stack.airflow, DAGS)
+        say(f"Running {', '.join(runs)}: {stack.airflow_url} (user {USER}, password {stack.password})")
+        succeeded = Follower(stack.airflow, runs, stack.airflow_home / "logs", stack.processes.check).follow()
+        if succeeded:
+            show_marts(stack.warehouse)
+        print(
+            f"\nTime {elapsed(since_start())}, disk {disk(LOCAL) / 1e9:.1f} GB in .local, "
+            f"peak memory {memory.peak / 1e9:.1f} GB",
+            flush=True,
+        )
+        if stay:
+            print(
+                f"Web UI: {stack.airflow_url}  user: {USER}  password: {stack.password}  (Ctrl-C ends everything)",
+                flush=True,
+            )
+            _wait(stack)
+    return 0 if succeeded else 1
+
+
+def _wait(stack: Stack) -> None:
+    """Until the user has seen enough."""
+    with contextlib.suppress(Stopped):
+        while True:
+            stack.processes.check()
+            threading.Event().wait(1)
+
+
+def sql() -> int:
+    """Ask the local warehouse one query."""
+    text = os.environ.get("SQL_TEXT", "").strip()
+    if not text:
+        raise LocalError('No query: make sql SQL="SELECT …"')
+    folder = os.environ.get("DATA")
+    live = os.environ.get("SOURCE") == "live"
+    source = Source.of_folder(folder) if folder else Source.live() if live else Source.generated()
+    state = LOCAL / source.state
+    if not (state / "bigquery").is_dir():
+        command = f"make demo DATA={folder}" if folder else "make run" if live else "make demo"
+        raise LocalError(f"There is no warehouse yet: fill it with '{command}'")
+    endpoints = state / "endpoints.json"
+    try:
+        stack = Stack(source, Ports.from_environment())
+    except LocalError:
+        if not endpoints.is_file():
+            raise
+        found = json.loads(endpoints.read_text())
+        warehouse = Warehouse(found["bigquery"], found["storage"], Settings.from_environment({}))
+        return _answer(warehouse, text)
+    with stack:
+        stack.start_warehouse()
+        return _answer(stack.warehouse, text)
+
+
+def _answer(warehouse: Warehouse, text: str) -> int:
+    result = warehouse.query(text)
+    write = write_csv if os.environ.get("FORMAT", "").lower() == "csv" else write_table
+    write(result, sys.stdout)
+    return 0
+
+
+def check_source() -> int:
+    """Hold our assumptions against the live source."""
+    connection = Source.live().connection or LIVE_URL
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "plugins"), "AIRFLOW_CONN_ODRE_DEFAULT": connection}
+    return environments.run_in(
+        environments.ensure_airflow(), "python", "-m", "odre.check_source", environment=environment
+    )
+
+
+def test() -> int:
+    """Run the tests; ``TESTS`` names some of them."""
+    python = environments.ensure_airflow(tools=True)
+    environments.ensure_emulators()
+    home = LOCAL / "test" / "airflow"
+    home.mkdir(parents=True, exist_ok=True)
+    with Stack(Source.generated(), Ports(), LOCAL / "test" / "stack") as stack:
+        stack.build_manifest()
+        environment = stack.environment()
+    for name in (
+        "AIRFLOW_CONN_ODRE_DEFAULT",
+        "STORAGE_EMULATOR_HOST",
+        "BIGQUERY_EMULATOR_HOST",
+        "AIRFLOW__CORE__DAGS_FOLDER",
+    ):
+        environment.pop(name)
+    return environments.run_in(python, "pytest", *os.environ.get("TESTS", "tests").split())
+
+
+def lint() -> int:
+    """Every check of form; all are run, and the failed ones named."""
+    python = environments.ensure_airflow(tools=True)
+    checks = {
+        "ruff check": ["ruff", "check", "."],
+        "ruff format": ["ruff", "format", "--check", "."],
+        "mypy": ["mypy", "--strict", "plugins", "dags", "emulators", "local", "tests"],
+        "sqlfluff": ["sqlfluff", "lint", "include/dbt"],
+    }
+    failed = []
+    for name, command in checks.items():
+        with step(name):
+            if environments.run_in(python, *command):
+                failed.append(name)
+    with step("requirements"):
+        for pin in (differing := lists.disagreements()):
+            print(f"{pin} does not follow from its .in: run make lock")
+        if differing:
+            failed.append("requirements")
+    if failed:
+        raise LocalError(f"Failed: {', '.join(failed)}")
+    return 0
+
+
+def lock() -> int:
+    """Make the pinned lists again."""
+    lists.lock()
+    return 0
+
+
+def clean() -> int:
+    """Remove ``.local``, once nothing runs there."""
+    for record in LOCAL.rglob("processes.json"):
+        Processes(record.parent).end()
+    for held in LOCAL.glob("*/lock"):
+        Processes(held.parent).end()
+    shutil.rmtree(LOCAL, ignore_errors=True)
+    shutil.rmtree(ROOT / "include" / "dbt" / "target", ignore_errors=True)
+    return 0
+
+
+COMMANDS: Final[dict[str, Callable[[], int]]] = {
+    "demo": demo,
+    "run": run,
+    "sql": sql,
+    "check-source": check_source,
+    "test": test,
+    "lint": lint,
+    "lock": lock,
+    "clean": clean,
+}
+
+
+def _stop(number: int, _: FrameType | None) -> None:
+    # What is being ended is ended: a second Ctrl-C must not leave half of it behind.
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, signal.SIG_IGN)
+    print("\nEnding …", flush=True)
+    raise Stopped(number)
+
+
+def main() -> int:
+    """Run one command; an error that the user can mend is one line."""
+    if not (3, 11) <= sys.version_info[:2] <= (3, 12):
+        print(
+            f"error: Python 3.11 or 3.12 is needed, this is {python_version()}: name another with PYTHON=…",
+            file=sys.stderr,
+        )
+        return 1
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, _stop)
+    try:
+        return COMMANDS[sys.argv[1]]()
+    except LocalError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno != 28:
+            raise
+        print(f"error: No space is left on the disk ({error.filename or Path.cwd()}): make room", file=sys.stderr)
+        return 1
+    except Stopped as stopped:
+        return 128 + int(stopped.args[0])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""The few calls of Airflow's REST API that the local stack makes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from local.basics import LocalError
+from local.http import HttpError, request
+
+UNFINISHED = ("queued", "running")
+
+
+@dataclass
+class AirflowApi:
+    """Airflow's API at ``url``, as the user of the generated password."""
+
+    url: str
+    user: str
+    password: str
+    _token: str = field(default="", repr=False)
+
+    def call(self, method: str, path: str, body: object | None = None, **query: object) -> Any:
+        """One call under ``/api/v2``; query values that are lists are repeated.
+
+        Raises:
+            HttpError: Airflow refused.
+        """
+        url = f"{self.url}/api/v2/{path}" + (f"?{urlencode(query, doseq=True)}" if query else "")
+        for fresh in (False, True):
+            if fresh or not self._token:
+                login = {"username": self.user, "password": self.password}
+                self._token = request("POST", f"{self.url}/auth/token", login)["access_token"]
+            try:
+                return request(method, url, body, {"Authorization": f"Bearer {self._token}"})
+            except HttpError as error:
+                if error.status != 401 or fresh:
+                    raise
+        raise AssertionError("unreachable")
+
+    def set_pool(self, name: str, slots: int, description: str) -> None:
+        """Create the pool, or give it this many slots; deferred tasks do not hold one."""
+        body = {"name": name, "slots": slots, "description": description, "include_deferred": False}
+        try:
+            self.call("POST", "pools", body)
+        except HttpError as error:
+            if error.status != 409:
+                raise
+            self.call("PATCH", f"pools/{name}", body)
+
+    def wait_for_dags(self, dag_ids: list[str], patience: float = 180) -> None:
+        """Wait until Airflow has read the DAGs; ``patience`` in seconds.
+
+        Raises:
+            LocalError: one cannot be imported, or does not appear.
+        """
+        deadline = time.monotonic() + patience
+        while True:
+            there = {dag["dag_id"] for dag in self.call("GET", "dags", limit=100)["dags"]}
+            if there.issuperset(dag_ids):
+                return
+            for error in self.call("GET", "importErrors")["import_errors"]:
+                last = error["stack_trace"].strip().splitlines()[-1]
+                raise LocalError(f"{error['filename']} cannot be imported: {last}")
+            if time.monotonic() > deadline:
+                raise LocalError(f"Airflow has not read {sorted(set(dag_ids) - there)} after {patience:.0f} s")
+            time.sleep(1)
+
+    def runs(self, dag_id: str, states: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+        """The DAG's runs of these states, newest first."""
+        query = {"state": list(states)} if states else {}
+        found: list[dict[str, Any]] = self.call("GET", f"dags/{dag_id}/dagRuns", order_by="-run_after", **query)[
+            "dag_runs"
+        ]
+        return found
+
+    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
+        """Start a run, with the parameters of ``conf``, and return its id."""
+        run = self.call("POST", f"dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf or {}})
+        return str(run["dag_run_id"])
+
+    def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """One run."""
+        found: dict[str, Any] = self.call("GET", f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}")
+        return found
+
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """The task instances of a run."""
+        path = f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances"
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self.call("GET", path, limit=100, offset=len(found))
+            found += page["task_instances"]
+            if not page["task_instances"] or len(found) >= page["total_entries"]:
+                return found
+
+    def clear(self, dag_id: str, run_id: str) -> None:
+        """Clear a whole run, so that it runs again."""
+        self.call("POST", f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/clear", {"dry_run": False})

@@ -1,0 +1,61 @@
+"""HTTP with the standard library; never through a proxy to the servers on this machine."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_proxied = urllib.request.build_opener()
+
+
+class HttpError(Exception):
+    """An answer other than 2xx; ``status`` is its code and ``body`` its text."""
+
+    def __init__(self, status: int, body: str) -> None:
+        """Keep both."""
+        super().__init__(f"HTTP {status}: {body[:500]}")
+        self.status = status
+        self.body = body
+
+
+def request(
+    method: str,
+    url: str,
+    body: object | None = None,
+    headers: dict[str, str] | None = None,
+    *,
+    timeout: float = 60,
+    proxies: bool = False,
+) -> Any:
+    """Send JSON, return the JSON of the answer (``None`` if it is empty or no JSON). ``timeout`` in seconds;
+    ``proxies``: as the environment says, for what is not on this machine.
+
+    Raises:
+        HttpError: the server refused.
+        OSError: nobody answered.
+    """
+    data = None if body is None else json.dumps(body).encode()
+    sent = urllib.request.Request(
+        url, data=data, method=method, headers={"Content-Type": "application/json", **(headers or {})}
+    )
+    try:
+        with (_proxied if proxies else _direct).open(sent, timeout=timeout) as answer:
+            text = answer.read().decode()
+    except urllib.error.HTTPError as error:
+        raise HttpError(error.code, error.read().decode(errors="replace")) from None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def answers(url: str) -> bool:
+    """Whether the server answers 200 to a GET of ``url``."""
+    try:
+        request("GET", url, timeout=5)
+    except (HttpError, OSError):
+        return False
+    return True

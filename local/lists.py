@@ -1,0 +1,61 @@
+"""The pinned and hashed lists of ``requirements/``: how each is made, and whether it follows from its ``.in``."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from local.basics import LocalError
+from local.environments import REQUIREMENTS, ensure_uv, installer_environment
+
+#: List → options of ``uv pip compile``, in the order in which they are made (one is a constraint of the next).
+LISTS: Final = {
+    "tools": ["--python-version=3.11"],
+    "airflow": ["--python-version=3.11"],
+    "dev": ["--python-version=3.11", "--constraints=airflow.txt"],
+    # The BigQuery emulator asks for a newer Python than it needs (emulators/bigquery).
+    "emulators": ["--no-config", "--python-version=3.13", "--overrides=emulators.overrides.in"],
+}
+
+
+def lock(folder: Path = REQUIREMENTS) -> None:
+    """Make every list of ``folder`` from its ``.in``; pins that still hold are kept.
+
+    Raises:
+        LocalError: a list cannot be made; holds uv's reason.
+    """
+    uv = ensure_uv()
+    for name, options in LISTS.items():
+        command = [str(uv), "pip", "compile", "--quiet", "--universal", "--generate-hashes", *options]
+        command += ["--custom-compile-command=make lock", f"--output-file={name}.txt", f"{name}.in"]
+        done = subprocess.run(
+            command, cwd=folder, env=installer_environment(), capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise LocalError(f"requirements/{name}.in cannot be resolved: {' '.join(done.stderr.split())[:1000]}")
+
+
+def disagreements() -> list[str]:
+    """The pins in which a list differs from what its ``.in`` gives, as ``<list>: <pin>``; none if all agree.
+
+    Hashes are left out: a release can gain files after it was pinned.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "requirements"
+        shutil.copytree(REQUIREMENTS, folder)
+        # uv looks for its settings from the folder upwards.
+        shutil.copy(REQUIREMENTS.parent / "pyproject.toml", folder.parent)
+        lock(folder)
+        return [
+            f"requirements/{list_}.txt: {pin}"
+            for list_ in LISTS
+            for pin in sorted(_pins(REQUIREMENTS / f"{list_}.txt") ^ _pins(folder / f"{list_}.txt"))
+        ]
+
+
+def _pins(requirements: Path) -> set[str]:
+    lines = requirements.read_text().splitlines()
+    return {line.removesuffix("\\").strip() for line in lines if line[:1].isalnum()}

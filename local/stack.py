@@ -1,0 +1,398 @@
+"""The servers of one machine: source stand-in, Cloud Storage, BigQuery and a real Airflow, all on 127.0.0.1."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import json
+import os
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from local import environments
+from local.airflow_api import AirflowApi
+from local.basics import LOCAL, ROOT, LocalError, clean_environment, step
+from local.http import answers, request
+from local.processes import Processes, is_free
+from local.warehouse import Warehouse
+from odre.settings import Settings
+
+USER: Final = "admin"
+LIVE_URL: Final = "https://odre.opendatasoft.com"
+DBT_PROJECT: Final = ROOT / "include" / "dbt"
+
+#: Seconds that a server has to answer before the start counts as failed.
+PATIENCE: Final = 180
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where each server listens; each has a variable of its own (``variables``)."""
+
+    airflow: int = 8080
+    storage: int = 9023
+    bigquery: int = 9050
+    bigquery_grpc: int = 9060
+    odre: int = 8090
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Ports:
+        """The ports that the environment names, with the defaults of the README.
+
+        Raises:
+            LocalError: a variable is not a port.
+        """
+        given = {}
+        for name, variable in VARIABLES.items():
+            if text := environment.get(variable):
+                if not text.isdigit() or not 0 < int(text) < 65536:
+                    raise LocalError(f"{variable}={text} is not a port: give a number from 1 to 65535")
+                given[name] = int(text)
+        return cls(**given)
+
+    def check(self, names: list[str]) -> None:
+        """Refuse to start where somebody listens already.
+
+        Raises:
+            LocalError: names the port and the variable that moves it.
+        """
+        for name in names:
+            port = getattr(self, name)
+            if not is_free(port):
+                raise LocalError(
+                    f"Port {port} is taken by another program: end it, or choose another with {VARIABLES[name]}=…"
+                )
+
+
+#: Field of :class:`Ports` → environment variable.
+VARIABLES: Final = {
+    "airflow": "AIRFLOW_PORT",
+    "storage": "STORAGE_PORT",
+    "bigquery": "BIGQUERY_PORT",
+    "bigquery_grpc": "BIGQUERY_GRPC_PORT",
+    "odre": "ODRE_PORT",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the DAGs read: generated data, the files of a ``folder``, or a live portal at ``connection``."""
+
+    state: str
+    folder: Path | None = None
+    connection: str | None = None
+
+    @classmethod
+    def generated(cls) -> Source:
+        """The stand-in's generated data."""
+        return cls("sample")
+
+    @classmethod
+    def of_folder(cls, folder: str) -> Source:
+        """The files of a folder, with a state of its own.
+
+        Raises:
+            LocalError: there is no such folder.
+        """
+        path = Path(folder).expanduser().resolve()
+        if not path.is_dir():
+            raise LocalError(f"DATA={folder} is not a folder")
+        return cls(f"data-{hashlib.sha256(str(path).encode()).hexdigest()[:12]}", folder=path)
+
+    @classmethod
+    def live(cls, environment: Mapping[str, str] = os.environ) -> Source:
+        """The portal that ``AIRFLOW_CONN_ODRE_DEFAULT`` names, ODRÉ itself without it."""
+        return cls("live", connection=environment.get("AIRFLOW_CONN_ODRE_DEFAULT") or LIVE_URL)
+
+
+@dataclass
+class Stack:
+    """The servers of one state folder. ``start_*`` once each, ``end`` always; a context manager does the latter."""
+
+    source: Source
+    ports: Ports
+    state: Path = field(default=Path())
+    settings: Settings = field(default_factory=lambda: Settings.from_environment({"BIGQUERY_LOCATION": "US"}))
+
+    def __post_init__(self) -> None:
+        """Take the state folder, and end what a command that was killed left in it."""
+        if self.state == Path():
+            self.state = LOCAL / self.source.state
+        self.processes = Processes(self.state)
+
+    def __enter__(self) -> Stack:
+        """The stack."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End every server."""
+        self.end()
+
+    def end(self) -> None:
+        """End every server, children included."""
+        (self.state / "endpoints.json").unlink(missing_ok=True)
+        self.processes.end()
+
+    # What the servers are called by.
+
+    @property
+    def warehouse(self) -> Warehouse:
+        """The lake and the warehouse."""
+        return Warehouse(_url(self.ports.bigquery), _url(self.ports.storage), self.settings)
+
+    @property
+    def airflow_url(self) -> str:
+        """The web UI."""
+        return _url(self.ports.airflow)
+
+    @property
+    def airflow(self) -> AirflowApi:
+        """Airflow's API, with the generated password."""
+        return AirflowApi(self.airflow_url, USER, self.password)
+
+    @property
+    def password(self) -> str:
+        """The web UI's password, generated once for a state folder."""
+        return self._secret("password", lambda: secrets.token_urlsafe(12))
+
+    @property
+    def airflow_home(self) -> Path:
+        """Airflow's folder: database and task logs."""
+        return self.state / "airflow"
+
+    def environment(self) -> dict[str, str]:
+        """The environment of Airflow, dbt and their tasks: the whole configuration of the pipeline."""
+        connection = self.source.connection or json.dumps({"conn_type": "http", "host": _url(self.ports.odre)})
+        google = {
+            "conn_type": "google_cloud_platform",
+            "extra": {"is_anonymous": True, "project": self.settings.project},
+        }
+        return {
+            **environments.with_path(clean_environment(), environments.interpreter("airflow")),
+            "PYTHONPATH": str(ROOT / "plugins"),
+            "PYTHONUNBUFFERED": "1",
+            "GOOGLE_CLOUD_PROJECT": self.settings.project,
+            "BIGQUERY_LOCATION": self.settings.location,
+            "LAKE_BUCKET": self.settings.bucket,
+            "STORAGE_EMULATOR_HOST": _url(self.ports.storage),
+            "BIGQUERY_EMULATOR_HOST": _url(self.ports.bigquery),
+            "AIRFLOW_CONN_ODRE_DEFAULT": connection,
+            "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(google),
+            "AIRFLOW_HOME": str(self.airflow_home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__FERNET_KEY": self._secret("fernet-key", lambda: _base64(secrets.token_bytes(32))),
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.airflow_url}/execution/",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.airflow_home / "passwords.json"),
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(self.ports.airflow),
+            "AIRFLOW__API__BASE_URL": self.airflow_url,
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__API__SECRET_KEY": self._secret("secret-key", secrets.token_hex),
+            "AIRFLOW__API_AUTH__JWT_SECRET": self._secret("jwt-secret", secrets.token_hex),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.airflow_home / 'airflow.db'}",
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
+            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "60",
+            # A stack that was killed leaves tasks that nobody runs: the next one takes them up within a minute.
+            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+            "AIRFLOW__LOGGING__UVICORN_LOGGING_LEVEL": "WARNING",
+            "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+            "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
+            "DBT_SEND_ANONYMOUS_USAGE_STATS": "False",
+            "DO_NOT_TRACK": "1",
+        }
+
+    # Starting.
+
+    def start_warehouse(self) -> None:
+        """Start Cloud Storage and BigQuery, and create bucket and datasets."""
+        self.ports.check(["storage", "bigquery", "bigquery_grpc"])
+        python = environments.ensure_emulators()
+        storage = self.state / "storage"
+        storage.mkdir(exist_ok=True)
+        environment = {**clean_environment(), "PYTHONUNBUFFERED": "1"}
+        self.processes.start(
+            "Cloud Storage emulator",
+            [
+                str(python.parent / "gcp-storage-emulator"),
+                f"--data-dir={storage}",
+                "start",
+                "--host=127.0.0.1",
+                f"--port={self.ports.storage}",
+                "--quiet",
+            ],
+            environment,
+        )
+        self.processes.start(
+            "BigQuery emulator",
+            [
+                *(str(python), "-m", "emulators.bigquery"),
+                f"--data-dir={self.state / 'bigquery'}",
+                f"--storage-dir={storage}",
+                f"--project={self.settings.project}",
+                f"--port={self.ports.bigquery}",
+                f"--grpc-port={self.ports.bigquery_grpc}",
+            ],
+            environment,
+        )
+        warehouse = self.warehouse
+        project = self.settings.project
+        self._wait_for("Cloud Storage emulator", f"{warehouse.storage}/storage/v1/b?project={project}")
+        self._wait_for("BigQuery emulator", f"{warehouse.bigquery}/bigquery/v2/projects/{project}/datasets")
+        warehouse.create()
+        endpoints = {"bigquery": warehouse.bigquery, "storage": warehouse.storage}
+        (self.state / "endpoints.json").write_text(json.dumps(endpoints))
+
+    def start_source(self) -> None:
+        """Start the source's stand-in; with a live source there is none to start."""
+        if self.source.connection:
+            return
+        self.ports.check(["odre"])
+        python = environments.ensure_emulators()
+        served = (
+            [f"--data={self.source.folder}"] if self.source.folder else ["--generated", f"--anchor={self._anchor()}"]
+        )
+        self.processes.start(
+            "source",
+            [str(python), "-m", "emulators.odre", "--host=127.0.0.1", f"--port={self.ports.odre}", *served],
+            {**clean_environment(), "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT / "plugins")},
+        )
+        self._wait_for("source", f"{_url(self.ports.odre)}/api/explore/v2.1/catalog/datasets")
+
+    def start_airflow(self) -> None:
+        """Start api-server, dag-processor, triggerer and, once the pool is there, the scheduler."""
+        self.ports.check(["airflow"])
+        python = environments.ensure_airflow()
+        self.airflow_home.mkdir(exist_ok=True)
+        _write_private(self.airflow_home / "passwords.json", json.dumps({USER: self.password}))
+        environment = self.environment()
+        self._run("Airflow's database", [str(python.parent / "airflow"), "db", "migrate"], environment)
+        airflow = str(python.parent / "airflow")
+        self.processes.start("api-server", [airflow, "api-server"], environment)
+        self.processes.start("dag-processor", [airflow, "dag-processor"], environment)
+        # Logs are read from the folder: no log server, which would listen on every address.
+        self.processes.start("triggerer", [airflow, "triggerer", "--skip-serve-logs"], environment)
+        self._wait_for("api-server", f"{self.airflow_url}/api/v2/version")
+        self.airflow.set_pool("warehouse", 1, "Whoever writes to the warehouse: one at a time")
+        self.processes.start("scheduler", [airflow, "scheduler", "--skip-serve-logs"], environment)
+
+    def build_manifest(self) -> None:
+        """Parse the dbt project where it changed: Cosmos reads its manifest."""
+        target = DBT_PROJECT / "target"
+        stamp = target / "made-from"
+        made_from = _project_hash(DBT_PROJECT)
+        if (target / "manifest.json").is_file() and stamp.is_file() and stamp.read_text() == made_from:
+            return
+        python = environments.ensure_airflow()
+        dbt = [str(python.parent / "dbt"), "--quiet", "parse", f"--project-dir={DBT_PROJECT}"]
+        with step("Reading the dbt project"):
+            self._run("dbt project", [*dbt, f"--profiles-dir={DBT_PROJECT}"], self.environment())
+            stamp.write_text(made_from)
+
+    def _run(self, name: str, command: list[str], environment: dict[str, str]) -> None:
+        """Run a command to its end; its output goes to the log of this name.
+
+        Raises:
+            LocalError: it failed; holds its last line and names the log.
+        """
+        log = self.processes.logs / f"{name}.log"
+        with log.open("ab") as output:
+            done = subprocess.run(
+                command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
+            )
+        if done.returncode:
+            lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+            raise LocalError(f"{name}: {lines[-1] if lines else 'failed'} (see {log})")
+
+    def _wait_for(self, name: str, url: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not answers(url):
+            self.processes.check()
+            if time.monotonic() > deadline:
+                raise LocalError(f"The {name} does not answer after {PATIENCE} s (see {self.processes.logs})")
+            time.sleep(0.2)
+
+    def _anchor(self) -> str:
+        """The instant that the generated data end at: the first start's, kept, so that a later one serves the same."""
+        file = self.state / "anchor"
+        if not file.is_file():
+            now = datetime.datetime.now(datetime.UTC)
+            file.write_text(now.replace(minute=now.minute // 15 * 15, second=0, microsecond=0).isoformat())
+        return file.read_text()
+
+    def _secret(self, name: str, make: Callable[[], str]) -> str:
+        """A secret of this state folder, made once, in a file that only its owner reads."""
+        file = self.state / "secrets" / name
+        if not file.is_file():
+            file.parent.mkdir(mode=0o700, exist_ok=True)
+            _write_private(file, make())
+        return file.read_text()
+
+
+def check_live(source: Source) -> None:
+    """Ask the live source one question before anything heavy starts.
+
+    Raises:
+        LocalError: it does not answer; names the address and ``make demo``.
+    """
+    base = base_url(source.connection or LIVE_URL)
+    try:
+        request("GET", f"{base}/api/explore/v2.1/catalog/datasets/eco2mix-national-tr", timeout=20, proxies=True)
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise LocalError(
+            f"The source {base} cannot be reached ({reason}): check the network, "
+            "or see the same on generated data with 'make demo'"
+        ) from None
+
+
+def base_url(connection: str) -> str:
+    """The portal's address in an Airflow connection, written as an address or as JSON."""
+    if connection.lstrip().startswith("{"):
+        try:
+            parts = json.loads(connection)
+        except ValueError:
+            raise LocalError("AIRFLOW_CONN_ODRE_DEFAULT is neither an address nor JSON") from None
+        host = str(parts.get("host", ""))
+        if "://" not in host:
+            host = f"{parts.get('schema') or 'https'}://{host}"
+        if parts.get("port") and not host.rpartition(":")[2].isdigit():
+            host = f"{host}:{parts['port']}"
+        return host.rstrip("/")
+    return connection.partition("?")[0].rstrip("/")
+
+
+def _project_hash(project: Path) -> str:
+    """What the manifest depends on: every file of the project."""
+    digest = hashlib.sha256()
+    left_out = {project / "target", project / "logs", project / "dbt_packages"}
+    for path in sorted(project.rglob("*")):
+        if path.is_file() and not left_out & set(path.parents):
+            digest.update(f"{path.relative_to(project)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _url(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def _base64(key: bytes) -> str:
+    return base64.urlsafe_b64encode(key).decode()
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, from its first byte on."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
