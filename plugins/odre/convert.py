@@ -192,6 +192,13 @@ def convert_csv(
     return converter.conversion(file)
 
 
+def write_quarantine(quarantine: pa.Table, destination: Path) -> str:
+    """Write a conversion's quarantine (:data:`QUARANTINE_SCHEMA`) as Parquet; the SHA-256 of the file."""
+    with _HashedFile(destination) as file, pq.ParquetWriter(file, QUARANTINE_SCHEMA, compression="zstd") as writer:
+        writer.write_table(quarantine)
+    return file.sha256
+
+
 class _HashedFile:
     """A file that is hashed as it is written."""
 
@@ -275,6 +282,11 @@ def _cut_at_row_ends(stream: Iterator[bytes], block_bytes: int) -> Iterator[byte
     rest = b"".join(pending)
     if rest:
         yield rest
+
+
+def _array(values: Iterable[object], of_type: pa.DataType) -> pa.Array:
+    """Python values as an array. Not ``pa.array``, which imports pandas: half a second and 60 MB for nothing."""
+    return pa.scalar(list(values), pa.list_(of_type)).values
 
 
 def _key_part(value: object) -> str:
@@ -375,7 +387,7 @@ def _cast_text(texts: pa.Array, column: Column, markers: pa.Array) -> tuple[pa.A
         decimals = pc.cast(pc.cast(pc.if_else(decimal, trimmed, nothing), pa.float64()), pa.int64())
         values, usual = pc.coalesce(values, decimals), pc.or_(usual, decimal)
     unusual = pc.if_else(usual, nothing, trimmed).dictionary_encode()
-    read = pa.array([_read_unusual(text, column) for text in unusual.dictionary.to_pylist()], column.arrow_type)
+    read = _array([_read_unusual(text, column) for text in unusual.dictionary.to_pylist()], column.arrow_type)
     values = pc.coalesce(values, read.take(unusual.indices))
     return values, pc.and_(pc.is_null(values), pc.is_valid(trimmed))
 
@@ -407,7 +419,7 @@ class _Quarantine:
     def table(self) -> pa.Table:
         columns = zip(*self._entries, strict=True) if self._entries else itertools.repeat((), len(QUARANTINE_SCHEMA))
         return pa.table(
-            [pa.array(values, field.type) for values, field in zip(columns, QUARANTINE_SCHEMA, strict=False)],
+            [_array(values, field.type) for values, field in zip(columns, QUARANTINE_SCHEMA, strict=False)],
             schema=QUARANTINE_SCHEMA,
         )
 
@@ -430,7 +442,7 @@ class _Converter:
         self._high_waters: dict[str | None, datetime] = {}
         #: Columns of whole numbers that the source spells with decimals (``50765.0``).
         self._as_float: set[str] = set()
-        self._markers = pa.array(contract.null_markers, pa.string())
+        self._markers = _array(contract.null_markers, pa.string())
         #: Rows of the greatest time so far: more of the same time may come with the next block.
         self._held = contract.arrow_schema.empty_table()
         self._ready: list[pa.Table] = []
@@ -688,7 +700,7 @@ class _Converter:
         instants = _one_chunk(table[self.contract.time_column]).cast(pa.timestamp("us", tz=PARIS.key))
         # Few distinct texts: read each once, in microseconds of the day; a text that is no time of day equals none.
         encoded = times.dictionary_encode()
-        of_day = pa.array([_microseconds_of_day(text) for text in encoded.dictionary.to_pylist()], pa.int64())
+        of_day = _array([_microseconds_of_day(text) for text in encoded.dictionary.to_pylist()], pa.int64())
         published = pc.add(pc.multiply(dates.cast(pa.int32()).cast(pa.int64()), DAY_US), of_day.take(encoded.indices))
         differs = pc.fill_null(pc.not_equal(published, pc.local_timestamp(instants).cast(pa.int64())), False)
         if not _any(differs):
@@ -726,7 +738,7 @@ class _Converter:
             return table
         if not _all(_ascends(table, self.contract.key)):
             # Equal times in an order of the source's own (its collation), or keys that repeat.
-            numbered = table.append_column("", pa.array(range(table.num_rows), pa.int64()))
+            numbered = table.append_column("", _array(range(table.num_rows), pa.int64()))
             order = [(name, "ascending") for name in (*self.contract.key, "")]
             table = table.take(pc.sort_indices(numbered, sort_keys=order)).combine_chunks()
         same_key = _equals_next(table, self.contract.key)
@@ -740,7 +752,7 @@ class _Converter:
             return "", text[:ROW_TEXT_CHARACTERS], REPEATED_ROW if is_rule else REPEATED_KEY, is_rule
 
         self._drop(table, _indices(same_key), reason_of)
-        return table.filter(pa.concat_arrays([pc.invert(same_key), pa.array([True])]))
+        return table.filter(pa.concat_arrays([pc.invert(same_key), pa.repeat(True, 1)]))
 
     # What lands.
 
@@ -801,7 +813,7 @@ def _decode(raw: pa.Array) -> tuple[pa.Array, pa.Array | None]:
         cells = raw.to_pylist()
     texts = [cell.decode(errors="replace") for cell in cells]
     wrong = [text.encode() != cell for text, cell in zip(texts, cells, strict=True)]
-    return pa.array(texts, pa.string()), pa.array(wrong, pa.bool_())
+    return _array(texts, pa.string()), _array(wrong, pa.bool_())
 
 
 def _instant(scalar: pa.Scalar) -> datetime:
@@ -847,7 +859,7 @@ def _ascends(table: pa.Table, key: Sequence[str]) -> pa.Array:
 
 def _equals_next(table: pa.Table, names: Sequence[str]) -> pa.Array:
     """For each row but the last, whether the next one has the same values; null equals null."""
-    equals = pa.array([True] * (table.num_rows - 1))
+    equals = pa.repeat(True, table.num_rows - 1)
     for name in names:
         this, following = _pairs(table, name)
         same = pc.fill_null(pc.equal(this, following), False)

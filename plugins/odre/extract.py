@@ -1,0 +1,86 @@
+"""One chunk of a dataset, from the source to a checked Parquet file on disk.
+
+Pure: no Airflow import.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from odre.client import OdreClient, OdreError, StreamBroken
+from odre.contracts import Contract
+from odre.convert import Conversion, CountMismatch, convert_csv
+from odre.windows import Window
+
+log = logging.getLogger(__name__)
+
+#: Exports of one chunk at most, the first included.
+MAX_EXPORTS: Final = 3
+
+
+def extract_chunk(
+    client: OdreClient,
+    contract: Contract,
+    columns: Sequence[str],
+    window: Window,
+    directory: Path,
+    *,
+    now: datetime | None = None,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Conversion:
+    """Count the window's rows at the source, export them, convert them, and compare.
+
+    A cut-off export is not always announced as such: valid CSV may simply have too few rows. So only as many rows as
+    the source counts will do, and an export that broke off or falls short starts again as a whole, a bounded number of
+    times. The file is ``<table>.parquet`` in ``directory``.
+
+    Args:
+        columns: what to ask for: the contract's columns that the source has.
+        now: measures later than this do not count for the high-water mark; the clock's time by default.
+        sleep: how to wait between exports.
+
+    Raises:
+        CountMismatch: the rows received are still not as many as the source counts.
+        OdreError: as the subclass says; nothing of the chunk may land.
+    """
+    where, span = window.where(contract), str(window)
+    destination = directory / f"{contract.table}.parquet"
+    failure: OdreError
+    unterminated_sha256: str | None = None
+    for export in range(1, MAX_EXPORTS + 1):
+        counted = client.count(contract.dataset, where)
+        try:
+            with client.export_csv(contract.dataset, columns, where, contract.key) as stream:
+                conversion = convert_csv(stream, contract, columns, destination, span=span, now=now)
+        except StreamBroken as error:
+            failure = error
+        else:
+            received = conversion.rows_source
+            if received != counted:
+                # The source may have been republished in between: then the second count agrees with the rows.
+                first_count, counted = counted, client.count(contract.dataset, where)
+                counts = f"counted {first_count} rows before the export and {counted} after it, and sent {received}"
+            if received != counted:
+                failure = CountMismatch(
+                    f"{contract.dataset}, {span}: the source {counts}. "
+                    "Run the task again; if the counts stay apart, run make check-source"
+                )
+            elif conversion.ends_in_newline or conversion.sha256 == unterminated_sha256:
+                return conversion
+            else:
+                # The last row may have been cut within its last field. Sent twice the same, it is the source's way.
+                unterminated_sha256 = conversion.sha256
+                failure = StreamBroken(
+                    f"{contract.dataset}, {span}: the export ends within a row, and not twice within the same. "
+                    "Run the task again"
+                )
+        if export < MAX_EXPORTS:
+            log.warning("Export %d of %d again: %s", export, MAX_EXPORTS, failure)
+            sleep(2.0**export)
+    destination.unlink(missing_ok=True)
+    raise failure
