@@ -118,7 +118,9 @@ class _Subject:
         return f"{self.dataset}, {self.where or 'all time'}: {cause}. {next_step}"
 
 
-CHECK_SOURCE: Final = "Check the host of the connection odre_default and that the portal answers; a later run fetches what this one missed"
+CHECK_SOURCE: Final = (
+    "Check that the portal answers, and the host of the connection odre_default; the next run fetches what is missing"
+)
 
 
 def parse_instant(text: str) -> datetime:

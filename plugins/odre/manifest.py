@@ -98,12 +98,11 @@ class Manifest:
             ValueError: an instant cannot be read.
         """
         instants = {field.name for field in fields(cls) if "datetime" in str(field.type)}
-        return cls(
-            **{
-                name: datetime.fromisoformat(value) if name in instants and value is not None else value
-                for name, value in values.items()
-            }
-        )
+        read: dict[str, Any] = {
+            name: datetime.fromisoformat(value) if name in instants and value is not None else value
+            for name, value in values.items()
+        }
+        return cls(**read)
 
     def to_json(self) -> str:
         """The manifest as it is stored: one JSON object, its keys in the ledger's order."""
