@@ -99,8 +99,8 @@ class Processes:
         self._end_leftovers()
 
     def start(self, name: str, command: list[str], environment: dict[str, str]) -> None:
-        """Start a server in the background; its output goes to ``logs/<name>.log``."""
-        with (self.logs / f"{name}.log").open("ab") as log:
+        """Start a server in the background; its output goes to the log of its name."""
+        with self.log(name).open("ab") as log:
             process = subprocess.Popen(
                 command,
                 cwd=ROOT,
@@ -115,6 +115,10 @@ class Processes:
         self._recorded.append({"name": name, "pid": process.pid, "start": seen.start if seen else "", "boot": _boot()})
         self._write()
 
+    def log(self, name: str) -> Path:
+        """Where the output of what has this name goes."""
+        return self.logs / f"{name.lower().replace(' ', '-')}.log"
+
     def check(self) -> None:
         """Raise if one of the servers has ended.
 
@@ -123,7 +127,7 @@ class Processes:
         """
         for name, process in self._started.values():
             if process.poll() is not None:
-                log = self.logs / f"{name}.log"
+                log = self.log(name)
                 lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
                 last = lines[-1] if lines else "it said nothing"
                 raise LocalError(f"The {name} ended by itself (exit {process.returncode}): {last} (see {log})")

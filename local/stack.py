@@ -261,9 +261,10 @@ class Stack:
             return
         self.ports.check(["odre"])
         python = environments.ensure_emulators()
-        served = (
-            [f"--data={self.source.folder}"] if self.source.folder else ["--generated", f"--anchor={self._anchor()}"]
-        )
+        if self.source.folder:
+            served = [f"--data={self.source.folder}", f"--state={self.state / 'source.json'}"]
+        else:
+            served = ["--generated", f"--anchor={self._anchor()}"]
         self.processes.start(
             "source",
             [str(python), "-m", "emulators.odre", "--host=127.0.0.1", f"--port={self.ports.odre}", *served],
@@ -307,7 +308,7 @@ class Stack:
         Raises:
             LocalError: it failed; holds its last line and names the log.
         """
-        log = self.processes.logs / f"{name}.log"
+        log = self.processes.log(name)
         with log.open("ab") as output:
             done = subprocess.run(
                 command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False

@@ -1,0 +1,244 @@
+"""The local stack's own decisions, without its servers."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local import environments, lists
+from local.basics import ROOT, LocalError, clean_environment
+from local.environments import stamp_of, uv_settings
+from local.report import disk, write_csv, write_table
+from local.runs import last_error, task_log
+from local.stack import LIVE_URL, Ports, Source, base_url, check_live
+from local.warehouse import Result, _value
+
+
+def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """``make`` in the project, with a program in place of Python that prints what reaches it."""
+    return subprocess.run(
+        ["make", *arguments], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def shows_query(tmp_path: Path) -> str:
+    """A Python that only prints the query it was handed."""
+    program = tmp_path / "python"
+    program.write_text('#!/bin/sh\nprintf %s "$SQL_TEXT"\n')
+    program.chmod(0o755)
+    return str(program)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 'it''s', \"quoted\" FROM `a.b.c`",
+        "SELECT '$HOME $(shell date) ${PATH} $$ $x'",
+        "SELECT 1; -- # a comment\nSELECT 2",
+        "SELECT r'\\d+' = @x AND 1 < 2 | 3",
+        "SELECT '$(', '${'",
+    ],
+)
+def test_a_query_reaches_the_command_as_it_was_typed(sql: str, shows_query: str) -> None:
+    assert make("sql", f"SQL={sql}", f"PYTHON={shows_query}").stdout == sql
+    assert make("sql", f"PYTHON={shows_query}", SQL=sql).stdout == sql
+
+
+def test_make_alone_lists_the_commands() -> None:
+    listed = make().stdout
+    for command in ("demo", "run", "sql", "check-source", "test", "lint", "lock", "clean"):
+        assert f"make {command}" in listed
+
+
+def test_without_python_one_line_says_which_is_needed() -> None:
+    done = make("demo", "PYTHON=")
+    assert done.returncode
+    assert done.stderr.splitlines()[0].startswith("error: Python 3.11 or 3.12 is needed")
+
+
+def test_no_query_is_one_line() -> None:
+    done = make("sql", "SQL=", f"PYTHON={sys.executable}")
+    assert done.returncode
+    assert done.stderr.splitlines()[0] == 'error: No query: make sql SQL="SELECT …"'
+
+
+def test_a_folder_that_is_not_there_is_one_line() -> None:
+    done = make("demo", "DATA=/nowhere", f"PYTHON={sys.executable}")
+    assert done.returncode
+    assert done.stderr.splitlines()[0] == "error: DATA=/nowhere is not a folder"
+
+
+def test_pip_configuration_is_told_to_uv_and_the_environment_wins() -> None:
+    listed = ":env:.index-url='https://b.example/simple'\nglobal.index-url='https://a.example/simple'\n"
+    listed += "global.cert='/ca.pem'\nglobal.timeout='60'\ninstall.trusted-host='a.example\\nb.example'\n"
+    assert uv_settings(listed) == {
+        "UV_DEFAULT_INDEX": "https://b.example/simple",
+        "SSL_CERT_FILE": "/ca.pem",
+        "UV_INSECURE_HOST": "a.example b.example",
+    }
+
+
+def test_an_environment_is_known_by_its_list(tmp_path: Path) -> None:
+    requirements = tmp_path / "airflow.txt"
+    requirements.write_text("a==1\n")
+    before = stamp_of(requirements)
+    requirements.write_text("a==2\n")
+    assert stamp_of(requirements) != before
+
+
+def test_too_little_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environments, "DISK_NEEDED", 10**18)
+    with pytest.raises(LocalError, match=r"are free in .* make room"):
+        environments._check_machine()
+
+
+def test_a_python_without_venv_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ensurepip", None)
+    with pytest.raises(LocalError, match=r"no venv module.*apt install python3\.1\d-venv"):
+        environments._check_machine()
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        (
+            "x\nerror: Failed to fetch: `https://pypi.org/simple/a/`\n  dns error\n",
+            "the package index cannot be reached",
+        ),
+        ("OSError: [Errno 28] No space left on device\n", "no space is left on the disk"),
+        ("fine\nERROR: Hashes do not match\nmore\n", "ERROR: Hashes do not match"),
+        ("", "no reason was given"),
+    ],
+)
+def test_the_reason_of_a_failed_installation(tmp_path: Path, log: str, reason: str) -> None:
+    file = tmp_path / "install.log"
+    file.write_text(log)
+    assert environments._reason(file) == reason
+
+
+def test_variables_that_would_lead_elsewhere_are_left_out() -> None:
+    given = {"AIRFLOW_HOME": "/x", "DBT_TARGET": "p", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/h", "no_proxy": "corp"}
+    assert clean_environment(given) == {
+        "HOME": "/h",
+        "no_proxy": "corp,127.0.0.1,localhost",
+        "NO_PROXY": "corp,127.0.0.1,localhost",
+    }
+
+
+def test_ports_come_from_their_variables() -> None:
+    assert Ports.from_environment({"AIRFLOW_PORT": "18080", "ODRE_PORT": ""}) == Ports(airflow=18080)
+    with pytest.raises(LocalError, match="STORAGE_PORT=http is not a port"):
+        Ports.from_environment({"STORAGE_PORT": "http"})
+
+
+def test_a_busy_port_names_itself_and_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local.stack.is_free", lambda port: port != 9050)
+    Ports().check(["airflow", "storage"])
+    with pytest.raises(LocalError, match=r"Port 9050 is taken .* BIGQUERY_PORT="):
+        Ports().check(["airflow", "bigquery"])
+
+
+def test_each_folder_has_a_state_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first, again, other = (Source.of_folder(str(tmp_path / name)).state for name in ("a", "b/../a", "b"))
+    assert first == again != other
+
+
+def test_the_live_source_is_what_the_connection_names() -> None:
+    assert Source.live({}).connection == LIVE_URL
+    assert Source.live({"AIRFLOW_CONN_ODRE_DEFAULT": "http://127.0.0.1:8090"}).connection == "http://127.0.0.1:8090"
+
+
+@pytest.mark.parametrize(
+    ("connection", "url"),
+    [
+        ("https://odre.opendatasoft.com/", "https://odre.opendatasoft.com"),
+        ('{"conn_type": "http", "host": "http://127.0.0.1", "port": 8090}', "http://127.0.0.1:8090"),
+        ('{"host": "odre.example", "password": "key"}', "https://odre.example"),
+        ('{"host": "odre.example", "schema": "http"}', "http://odre.example"),
+    ],
+)
+def test_the_address_in_a_connection(connection: str, url: str) -> None:
+    assert base_url(connection) == url
+
+
+def test_a_source_that_does_not_answer_is_one_line_that_names_the_demo() -> None:
+    with pytest.raises(LocalError, match=r"http://127\.0\.0\.1:9 cannot be reached .*make demo"):
+        check_live(Source.live({"AIRFLOW_CONN_ODRE_DEFAULT": "http://127.0.0.1:9"}))
+
+
+def test_a_table_aligns_numbers_to_the_right() -> None:
+    out = io.StringIO()
+    write_table(Result(["day", "gwh"], [["2024-01-01", 5.0], ["2024-01-02", None], ["2024-01-03", 1234.5]]), out)
+    assert out.getvalue().splitlines() == [
+        "  day            gwh",
+        "  ----------  ------",
+        "  2024-01-01       5",
+        "  2024-01-02    null",
+        "  2024-01-03  1234.5",
+    ]
+
+
+def test_csv_has_empty_nulls_and_quotes() -> None:
+    out = io.StringIO()
+    write_csv(Result(["a", "b"], [[None, 'x,"y"'], [True, 0.1]]), out)
+    assert out.getvalue() == 'a,b\n,"x,""y"""\ntrue,0.1\n'
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ({"type": "TIMESTAMP"}, "1667257200000000", "2022-10-31T23:00:00+00:00"),
+        ({"type": "INTEGER", "mode": "REPEATED"}, [{"v": "1"}, {"v": "2"}], "[1, 2]"),
+        ({"type": "RECORD", "fields": [{"name": "a", "type": "FLOAT"}]}, {"f": [{"v": "1.5"}]}, "{'a': 1.5}"),
+        ({"type": "BOOLEAN"}, "false", "False"),
+        ({"type": "STRING"}, None, "None"),
+    ],
+)
+def test_cells_of_the_rest_api(field: dict[str, object], value: object, text: str) -> None:
+    found = _value(field, value)
+    assert (found.isoformat() if field["type"] == "TIMESTAMP" else str(found)) == text
+
+
+def test_the_last_error_of_a_log_is_one_line(tmp_path: Path) -> None:
+    task = {"dag_id": "d", "dag_run_id": "r", "task_id": "g.extract", "map_index": 2}
+    folder = tmp_path / "dag_id=d" / "run_id=r" / "task_id=g.extract" / "map_index=2"
+    folder.mkdir(parents=True)
+    assert last_error(task_log(tmp_path, task)) == "no error in its log"
+    entries = [
+        {"level": "error", "event": "first"},
+        {"level": "error", "event": "Task failed", "error_detail": [{"exc_type": "OdreError", "exc_value": "a\n b"}]},
+        {"level": "info", "event": "bye"},
+    ]
+    (folder / "attempt=1.log").write_text("no JSON\n" + "\n".join(map(json.dumps, entries)))
+    assert last_error(task_log(tmp_path, task)) == "OdreError: a b"
+
+
+def test_disk_counts_a_file_with_two_names_once(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x" * 1_000_000)
+    before = disk(tmp_path)
+    (tmp_path / "b").hardlink_to(tmp_path / "a")
+    assert disk(tmp_path) == before >= 1_000_000
+
+
+def test_a_pin_that_its_in_does_not_give_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    requirements = tmp_path / "requirements"
+    requirements.mkdir()
+    (tmp_path / "pyproject.toml").touch()
+    for name in lists.LISTS:
+        (requirements / f"{name}.txt").write_text("a==1 \\\n    --hash=sha256:00\n    # via b\n")
+    monkeypatch.setattr(lists, "REQUIREMENTS", requirements)
+
+    def locked(folder: Path) -> None:
+        shutil.copy(requirements / "dev.txt", folder / "dev.txt")
+        (folder / "airflow.txt").write_text("a==2 \\\n    --hash=sha256:11\n")
+
+    monkeypatch.setattr(lists, "lock", locked)
+    assert lists.disagreements() == ["requirements/airflow.txt: a==1", "requirements/airflow.txt: a==2"]

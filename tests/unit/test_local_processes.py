@@ -1,0 +1,141 @@
+"""Processes of the local stack: nothing is left behind, and nothing of somebody else is ended."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.basics import ROOT, LocalError
+from local.processes import Processes, is_free, processes
+
+#: A server that has a child in a session of its own, and takes no notice of SIGTERM; prints the child's id.
+STUBBORN = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture(autouse=True)
+def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local.processes.GRACE", 0.5)
+
+
+@pytest.fixture
+def bystander() -> Iterator[subprocess.Popen[bytes]]:
+    """Somebody else's process."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], cwd=ROOT, start_new_session=True)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def alive(pid: int) -> bool:
+    return pid in processes()
+
+
+def wait_for_line(log: Path) -> str:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if log.is_file() and log.read_text().endswith("\n"):
+            return log.read_text().strip()
+        time.sleep(0.05)
+    raise AssertionError(f"{log} stayed empty")
+
+
+def test_end_takes_children_in_other_sessions_and_the_stubborn(tmp_path: Path) -> None:
+    started = Processes(tmp_path)
+    started.start("odd server", [sys.executable, "-c", STUBBORN], dict(os.environ))
+    child = int(wait_for_line(started.log("odd server")))
+    leader = json.loads((tmp_path / "processes.json").read_text())[0]["pid"]
+    assert alive(child)
+    assert alive(leader)
+    started.end()
+    assert not alive(child)
+    assert not alive(leader)
+    assert not (tmp_path / "processes.json").exists()
+
+
+def test_a_server_that_ends_is_named_with_its_last_line_and_log(tmp_path: Path) -> None:
+    started = Processes(tmp_path)
+    started.start(
+        "scheduler", [sys.executable, "-c", "import sys; print('no database'); sys.exit(3)"], dict(os.environ)
+    )
+    server = json.loads((tmp_path / "processes.json").read_text())[0]["pid"]
+    os.waitid(os.P_PID, server, os.WEXITED | os.WNOWAIT)
+    with pytest.raises(LocalError, match=r"scheduler ended by itself \(exit 3\): no database .*scheduler\.log"):
+        started.check()
+    started.end()
+
+
+def test_what_a_killed_command_left_is_ended_by_the_next(tmp_path: Path) -> None:
+    command = (
+        "import os, sys, pathlib, local.processes as p;"
+        "s = p.Processes(pathlib.Path(sys.argv[1]));"
+        f"s.start('odd server', [sys.executable, '-c', {STUBBORN!r}], dict(os.environ));"
+        "print('up', flush=True); import time; time.sleep(60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", command, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    parent.stdout.readline()
+    child = int(wait_for_line(tmp_path / "logs" / "odd-server.log"))
+    leader = json.loads((tmp_path / "processes.json").read_text())[0]["pid"]
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    assert alive(leader)
+    Processes(tmp_path).end()
+    assert not alive(leader)
+    assert not alive(child)
+
+
+def test_an_id_that_was_given_to_another_process_is_left_alone(
+    tmp_path: Path, bystander: subprocess.Popen[bytes]
+) -> None:
+    entry = {"name": "scheduler", "pid": bystander.pid, "start": "1", "boot": boot()}
+    (tmp_path / "processes.json").write_text(json.dumps([entry]))
+    Processes(tmp_path).end()
+    assert bystander.poll() is None
+
+
+def test_a_record_of_another_boot_is_left_alone(tmp_path: Path, bystander: subprocess.Popen[bytes]) -> None:
+    entry = {"pid": bystander.pid, "start": processes()[bystander.pid].start, "boot": "another"}
+    (tmp_path / "processes.json").write_text(json.dumps([entry]))
+    Processes(tmp_path).end()
+    assert bystander.poll() is None
+
+
+def test_the_same_record_of_this_boot_ends_it(tmp_path: Path, bystander: subprocess.Popen[bytes]) -> None:
+    entry = {"pid": bystander.pid, "start": processes()[bystander.pid].start, "boot": boot()}
+    (tmp_path / "processes.json").write_text(json.dumps([entry]))
+    Processes(tmp_path).end()
+    bystander.wait(5)
+
+
+def test_one_command_at_a_time_works_in_a_folder(tmp_path: Path) -> None:
+    first = Processes(tmp_path)
+    with pytest.raises(LocalError, match=rf"Another command \(process {os.getpid()}\)"):
+        Processes(tmp_path)
+    first.end()
+    Processes(tmp_path).end()
+
+
+def test_a_port_that_somebody_listens_on_is_not_free() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        assert not is_free(port)
+    assert is_free(port)
+
+
+def boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
