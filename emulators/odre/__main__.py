@@ -62,7 +62,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     rows = ", ".join(f"{dataset.identifier} ({dataset.table.num_rows:,} rows)" for dataset in datasets if dataset)
     print(f"ODRÉ stand-in on {server.base_url}: {options.data or 'generated data'}: {rows}", flush=True)
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Named, because a process that a shell starts in the background inherits a SIGINT that is ignored.
+        signal.signal(number, signal.default_int_handler)
     try:
         server.serve_forever()
     except KeyboardInterrupt:

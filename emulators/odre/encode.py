@@ -59,10 +59,10 @@ def check_timezone(timezone: str) -> str:
 def datetimes_as_text(column: pa.Array, timezone: str) -> pa.Array:
     """Instants as ``2022-08-02T10:15:00+00:00``, in a time zone."""
     utc = column.cast(pa.timestamp("s", tz="UTC"), safe=False)
-    if timezone == "UTC":
-        return pc.utf8_replace_slice(pc.utf8_replace_slice(utc.cast(pa.string()), 10, 11, "T"), 19, 20, "+00:00")
     local = pc.local_timestamp(utc.cast(pa.timestamp("s", tz=timezone)))
     text = pc.utf8_replace_slice(local.cast(pa.string()), 10, 11, "T")
+    if timezone == "UTC":
+        return pc.binary_join_element_wise(text, "+00:00", "")
     minutes = pc.divide(pc.subtract(local.cast(pa.int64()), utc.cast(pa.int64())), 60)
     offsets = minutes.dictionary_encode()
     written = pa.array(
