@@ -194,10 +194,13 @@ def _signal(pid: int, number: int) -> None:
 
 
 def _kill(members: set[Snapshot], now: dict[int, Snapshot]) -> None:
-    """Kill those that are still the same processes."""
-    for seen in members:
-        if seen.pid in now and now[seen.pid].start == seen.start:
-            _signal(seen.pid, signal.SIGKILL)
+    """Kill those that are still there, and wait until they are gone."""
+    left = members & set(now.values())
+    for seen in left:
+        _signal(seen.pid, signal.SIGKILL)
+    deadline = time.monotonic() + GRACE
+    while left & set(processes().values()) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def is_free(port: int) -> bool:
