@@ -209,8 +209,19 @@
     {{ "'" ~ plan.consolidated_until ~ "'" if plan.consolidated_until is not none else 'cast(null as string)' }}
       as consolidated_until,
     '{{ plan.logic }}' as logic,
+    {{ "date '" ~ plan.ranges[0].first_day ~ "'" if plan.ranges else 'cast(null as date)' }} as rebuilt_from,
     current_timestamp() as built_at
   {%- endif -%}
+{%- endmacro %}
+
+{#- Condition on a day: from the first month that the last build made, or all where no build is remembered. -#}
+{% macro rebuilt_by_last_build(column) -%}
+  {%- set rebuilt_from = none -%}
+  {%- set memory = power_steps_memory() -%}
+  {%- if execute and adapter.get_relation(memory.database, memory.schema, memory.identifier) is not none -%}
+    {%- set rebuilt_from = run_query('select cast(rebuilt_from as string) as day from ' ~ memory).rows[0]['day'] -%}
+  {%- endif -%}
+  {{ column }} >= date '{{ rebuilt_from or var('first_day') }}'
 {%- endmacro %}
 
 {#-
