@@ -66,7 +66,10 @@ def datetimes_as_text(column: pa.Array, timezone: str) -> pa.Array:
     minutes = pc.divide(pc.subtract(local.cast(pa.int64()), utc.cast(pa.int64())), 60)
     offsets = minutes.dictionary_encode()
     written = pa.array(
-        [f"{'-' if offset < 0 else '+'}{abs(offset) // 60:02d}:{abs(offset) % 60:02d}" for offset in offsets.dictionary.to_pylist()],
+        [
+            f"{'-' if offset < 0 else '+'}{abs(offset) // 60:02d}:{abs(offset) % 60:02d}"
+            for offset in offsets.dictionary.to_pylist()
+        ],
         pa.string(),
     )
     return pc.binary_join_element_wise(text, written.take(offsets.indices), "")
@@ -75,7 +78,11 @@ def datetimes_as_text(column: pa.Array, timezone: str) -> pa.Array:
 def _as_text(column: pa.Array, timezone: str) -> pa.Array:
     if kind(column.type) == "datetime":
         return datetimes_as_text(column, timezone)
-    return column if pa.types.is_string(column.type) else column.cast(pa.string())
+    text = column if pa.types.is_string(column.type) else column.cast(pa.string())
+    if kind(column.type) == "double":
+        # A double that is whole is written with its point, as 26222.0.
+        return pc.if_else(pc.match_substring_regex(text, r"^-?\d+$"), pc.binary_join_element_wise(text, ".0", ""), text)
+    return text
 
 
 def _quoted(column: pa.Array, delimiter: str) -> pa.Array:
@@ -111,7 +118,7 @@ def _joined(columns: list[Any], separator: str) -> pa.Array:
 
 def _records(batch: pa.Table, timezone: str) -> list[dict[str, Any]]:
     columns = [
-        _as_text(column.combine_chunks(), timezone) if kind(column.type) in ("date", "datetime") else column
+        _as_text(column.chunk(0), timezone) if kind(column.type) in ("date", "datetime") else column
         for column in batch.itercolumns()
     ]
     return pa.table(columns, names=batch.column_names).to_pylist()

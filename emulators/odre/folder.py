@@ -76,7 +76,9 @@ def _read_json(path: Path) -> pa.Table:
     if not isinstance(content, list) or not all(isinstance(record, dict) for record in content):
         raise ValueError("it is not a list of records")
     names = list(dict.fromkeys(name for record in content for name in record))
-    return pa.table({name: pa.array([_json_text(record.get(name)) for record in content], pa.string()) for name in names})
+    return pa.table(
+        {name: pa.array([_json_text(record.get(name)) for record in content], pa.string()) for name in names}
+    )
 
 
 def _json_text(value: Any) -> str | None:
@@ -264,7 +266,9 @@ class FolderSource:
         if self._state_file is None:
             # Nothing remembers marks over a restart: the content itself must give the same one again.
             last = pc.max(table[contract.time_column]).as_py() or date(2000, 1, 1)
-            mark = datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(seconds=int(content[:8], 16) % 86_400)
+            mark = datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(
+                seconds=int(content[:8], 16) % 86_400
+            )
         else:
             mark = datetime.now(UTC).replace(microsecond=0)
         if before is not None:

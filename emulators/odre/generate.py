@@ -266,7 +266,9 @@ def _power(noise: _Noise, steps: _Steps) -> dict[str, Floats]:
     true["fioul_tac"] = np.clip(0.07 * (tight - 8_000.0), 0.0, 1_200.0)
     true["fioul_cogen"] = 24.0 + 9.0 * season
     true["fioul_autres"] = 113.0 + 0.0 * season
-    served = sum(true[name] for name in true if name not in ("consommation", "fioul_tac", "fioul_cogen", "fioul_autres"))
+    served = sum(
+        true[name] for name in true if name not in ("consommation", "fioul_tac", "fioul_cogen", "fioul_autres")
+    )
     demand = np.clip(900.0 + 0.30 * (true["consommation"] - served + 5_000.0), 450.0, 9_600.0)
     true["gaz_cogen"] = np.minimum(560.0 + 420.0 * season, 0.75 * demand)
     true["gaz_tac"] = _above(0.5 * (demand - 8_200.0))
@@ -384,9 +386,7 @@ class _Generator:
         first = self.consolidated_until
         if self.rows is not None:
             first = end - timedelta(days=-(-self.rows // STEPS_A_DAY))
-        table = pa.concat_tables(
-            [self._real_time_block(steps) for steps in _Steps(first, (end - first).days).blocks()]
-        )
+        table = pa.concat_tables([self._real_time_block(steps) for steps in _Steps(first, (end - first).days).blocks()])
         if self.rows is not None:
             table = table.slice(table.num_rows - self.rows)
         processed = datetime.fromtimestamp(int(self.anchor.timestamp()) // STEP * STEP, UTC)

@@ -113,7 +113,9 @@ def _tokens(clause: str, text: str) -> list[_Token]:
     while text[position:].strip():
         match = _TOKEN.match(text, position)
         if match is None or match.lastgroup is None:
-            raise QueryError(f"ODSQL query is malformed: {clause} cannot be read from {text[position:].strip()[:40]!r} on")
+            raise QueryError(
+                f"ODSQL query is malformed: {clause} cannot be read from {text[position:].strip()[:40]!r} on"
+            )
         tokens.append(_Token(match.lastgroup, match.group(match.lastgroup)))
         position = match.end()
     return tokens
