@@ -1,6 +1,7 @@
 """Rows of a table as the source writes them: CSV, JSON, JSON lines, Parquet.
 
-Everything is written batch by batch, so that memory does not grow with the rows, and by columns where size matters (CSV).
+Everything is written batch by batch, so that memory does not grow with the rows, and by columns where size matters
+(CSV).
 """
 
 from __future__ import annotations
@@ -56,6 +57,10 @@ def check_timezone(timezone: str) -> str:
     return timezone
 
 
+def _offset(minutes: int) -> str:
+    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+
+
 def datetimes_as_text(column: pa.Array, timezone: str) -> pa.Array:
     """Instants as ``2022-08-02T10:15:00+00:00``, in a time zone."""
     utc = column.cast(pa.timestamp("s", tz="UTC"), safe=False)
@@ -65,13 +70,7 @@ def datetimes_as_text(column: pa.Array, timezone: str) -> pa.Array:
         return pc.binary_join_element_wise(text, "+00:00", "")
     minutes = pc.divide(pc.subtract(local.cast(pa.int64()), utc.cast(pa.int64())), 60)
     offsets = minutes.dictionary_encode()
-    written = pa.array(
-        [
-            f"{'-' if offset < 0 else '+'}{abs(offset) // 60:02d}:{abs(offset) % 60:02d}"
-            for offset in offsets.dictionary.to_pylist()
-        ],
-        pa.string(),
-    )
+    written = pa.array([_offset(offset) for offset in offsets.dictionary.to_pylist()], pa.string())
     return pc.binary_join_element_wise(text, written.take(offsets.indices), "")
 
 
@@ -121,7 +120,8 @@ def _records(batch: pa.Table, timezone: str) -> list[dict[str, Any]]:
         _as_text(column.chunk(0), timezone) if kind(column.type) in ("date", "datetime") else column
         for column in batch.itercolumns()
     ]
-    return pa.table(columns, names=batch.column_names).to_pylist()
+    rows: list[dict[str, Any]] = pa.table(columns, names=batch.column_names).to_pylist()
+    return rows
 
 
 def records(rows: Rows, timezone: str) -> list[dict[str, Any]]:

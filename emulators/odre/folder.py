@@ -1,9 +1,9 @@
 """A folder of files as a source: extracts in whatever form ODRÉ gives them, served as one dataset each.
 
-A file belongs to the dataset whose identifier its name begins with (the longest that fits); folders inside are not looked at.
-Columns are recognised by name or label; a key that several files have is served once, from the file whose name sorts last, while
-the rows of one file are served as they are. The freshness mark follows the content: the same rows, in whatever order or
-files, keep their mark, and other rows get a newer one.
+A file belongs to the dataset whose identifier its name begins with (the longest that fits); folders inside are not
+looked at. Columns are recognised by name or label; a key that several files have is served once, from the file whose
+name sorts last, while the rows of one file are served as they are. The freshness mark follows the content: the same
+rows, in whatever order or files, keep their mark, and other rows get a newer one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 import re
 import threading
 from collections.abc import Callable
@@ -278,7 +277,7 @@ class FolderSource:
             self._state_file.parent.mkdir(parents=True, exist_ok=True)
             partial = self._state_file.with_name(self._state_file.name + ".partial")
             partial.write_text(json.dumps(self._marks, indent=1), encoding="utf-8")
-            os.replace(partial, self._state_file)
+            partial.replace(self._state_file)
         return mark
 
 

@@ -1,11 +1,12 @@
 """Generated sample data of all four datasets, with every trap that the real source sets.
 
-Every figure is a function of the seed and of the instant that it belongs to, never of the anchor: a source whose anchor is
-later shows the same past and more of it. Noise is hashed from the instant (:class:`_Noise`) instead of drawn in sequence.
+Every figure is a function of the seed and of the instant that it belongs to, never of the anchor: a source whose
+anchor is later shows the same past and more of it. Noise is hashed from the instant (:class:`_Noise`) instead of drawn
+in sequence.
 
 The physics are those of an introductory course: sun and season drive temperature; temperature, hour and weekday drive
-consumption; nuclear, wind, sun and water serve it first, gas follows what is left, and the borders balance. Gas goes into
-storage from April to October and out of it from November to March, the faster the colder it is.
+consumption; nuclear, wind, sun and water serve it first, gas follows what is left, and the borders balance. Gas goes
+into storage from April to October and out of it from November to March, the faster the colder it is.
 """
 
 from __future__ import annotations
@@ -167,7 +168,7 @@ class _Climate:
 
 @dataclass(frozen=True)
 class _Steps:
-    """The quarters of an hour of whole civil days in Paris, as the source counts them: 96 a day, whatever the clocks do."""
+    """The quarters of an hour of civil days in Paris, as the source counts them: 96 a day, whatever the clocks do."""
 
     first: date
     days: int
@@ -291,7 +292,7 @@ def _figures(noise: _Noise, steps: _Steps, nature: npt.NDArray[Any], batteries: 
     index = steps.utc // STEP
     error = np.select([nature == name for name in ERRORS], list(ERRORS.values()))
     state = "temps réel" if batteries else "consolidé"
-    whole: dict[str, npt.NDArray[Any]] = {}
+    whole: dict[str, Any] = {}
     for name, values in true.items():
         if not name.startswith("ech_comm"):
             blurred = values * (1.0 + error * noise.normal(f"{state}/{name}", index))
@@ -581,8 +582,8 @@ def generate(
 
     Args:
         anchor: the source's present, with a time zone.
-        years: the history starts at New Year so many years before the anchor's (electricity not before 2012, gas not before
-            2010-11, temperatures not before 2016).
+        years: the history starts at New Year so many years before the anchor's (electricity not before 2012, gas not
+            before 2010-11, temperatures not before 2016).
         seed: another seed gives other figures.
         revision: how often figures were restated: each restates some recent rows of electricity and temperatures.
         rows: give the real-time table this many rows and leave consolidation out; for measuring.

@@ -1,4 +1,4 @@
-"""The part of ODSQL that the stand-in speaks: ``select``, ``where`` and ``order_by``, read by a small parser and run on Arrow.
+"""The part of ODSQL that the stand-in speaks (``select``, ``where``, ``order_by``): a small parser that runs on Arrow.
 
     select   := "*" | item ("," item)*
     item     := (column | function "(" ("*" | column) ")") ["as" name]
@@ -10,8 +10,8 @@
               | column ["not"] "in" "(" literal ("," literal)* ")"
     order_by := column ["asc" | "desc"] ("," column ["asc" | "desc"])*
 
-A literal is a number, a text in quotes, or an instant ``date'2026-01-01T00:00:00Z'`` (UTC where it names no offset). Text has
-no order, and a kind is compared with its own kind alone: anything else is refused as ODRÉ does.
+A literal is a number, a text in quotes, or an instant ``date'2026-01-01T00:00:00Z'`` (UTC where it names no offset).
+Text has no order, and a kind is compared with its own kind alone: anything else is refused as ODRÉ does.
 """
 
 from __future__ import annotations
@@ -307,7 +307,7 @@ def ordered(table: pa.Table, rows: Indices, order_by: str) -> Indices:
     if not _contiguous(rows) or len(rows) != table.num_rows:
         selected = selected.take(pa.array(rows))
     order = pc.sort_indices(selected, sort_keys=keys).to_numpy()
-    return rows[order.astype(np.int64)]
+    return np.asarray(rows[order.astype(np.int64)])
 
 
 def _contiguous(rows: Indices) -> bool:

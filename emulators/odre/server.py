@@ -1,8 +1,8 @@
 """The HTTP side of the stand-in: the endpoints of the Explore API v2.1, their limits, errors and headers.
 
-:func:`answer` is a function from a request to an answer and knows no socket. Between it and the socket lies one function,
-a :data:`Behaviour`: it sees each request with its number and the honest answer, and gives what is sent. Tests count
-requests there; a source that misbehaves is written there too.
+:func:`answer` is a function from a request to an answer and knows no socket. Between it and the socket lies one
+function, a :data:`Behaviour`: it sees each request with its number and the honest answer, and gives what is sent. Tests
+count requests there; a source that misbehaves is written there too.
 """
 
 from __future__ import annotations
@@ -366,7 +366,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serve(source: Source, port: int = 0, *, behaviour: Behaviour = honest) -> Iterator[str]:
-    """Serve a source from this process on 127.0.0.1 while the block runs; gives the base URL. Port 0 takes a free one."""
+    """Serve a source from this process on 127.0.0.1 while the block runs; gives the base URL (port 0: a free one)."""
     server = StandIn(source, "127.0.0.1", port, behaviour)
     thread = threading.Thread(target=partial(server.serve_forever, poll_interval=0.02), daemon=True)
     thread.start()

@@ -32,7 +32,7 @@ class Dataset:
 
     @classmethod
     def of(cls, identifier: str, table: pa.Table, data_processed: datetime, about: str = "") -> Dataset:
-        """A dataset with title and labels from its contract; ``about`` says in title and description what the rows are."""
+        """A dataset with title and labels from its contract; ``about`` says in the title what the rows are."""
         contract = read_contracts()[identifier]
         labels = {column.name: column.labels[0] for column in contract.columns}
         # One chunk a column: rows are then picked from anywhere at the same cost.
