@@ -5,7 +5,7 @@ with by_source as (
     power.day,
     part.source,
     part.energy_mwh,
-    safe_divide(part.energy_mwh, power.production_mwh) * 100 as share_pct,
+    safe_divide(100 * part.energy_mwh, power.production_mwh) as share_pct,
     part.measured_hours,
     power.expected_hours
   from {{ ref('int_power_daily') }} as power

@@ -6,7 +6,7 @@ with by_technology as (
     part.technology,
     part.energy_mwh,
     -- Of the same whole as the shares by source: the sum of the eight productions.
-    safe_divide(part.energy_mwh, power.production_mwh) * 100 as share_pct,
+    safe_divide(100 * part.energy_mwh, power.production_mwh) as share_pct,
     part.measured_hours,
     power.expected_hours
   from {{ ref('int_power_daily') }} as power

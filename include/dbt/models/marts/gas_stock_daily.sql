@@ -25,7 +25,7 @@ select
   -- Over a hole the difference would be the flow of several days.
   if(date_diff(stocks.day, stocks.day_before, day) = 1, round(stocks.stock_gwh - stocks.stock_before_gwh, 6), null)
     as flow_gwh,
-  if(stocks.storage_point = 'France', stocks.stock_gwh / capacity.capacity_gwh * 100, null) as fullness_pct
+  if(stocks.storage_point = 'France', 100 * stocks.stock_gwh / capacity.capacity_gwh, null) as fullness_pct
 from stocks_with_row_before as stocks
 left join {{ ref('gas_capacity') }} as capacity
   on stocks.day >= capacity.valid_from and (capacity.valid_to is null or stocks.day <= capacity.valid_to)
