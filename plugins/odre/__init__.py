@@ -1,1 +1,1 @@
-"""The source: ODRÉ's client, conversion and contracts (pure), and the Airflow hook, operators and task group on them."""
+"""The source ODRÉ: contracts, client and conversion (pure); Airflow hooks, operators and task groups on them."""

@@ -118,7 +118,9 @@ def tables(contracts: Iterable[Contract], settings: Settings) -> Iterator[Table]
             f"Earlier values of rows that the source restated: {contract.title}",
         )
     yield Table(settings.ops_dataset, "loads", LOADS, "loaded_at", "Ledger: what was landed, when and from where")
-    yield Table(settings.ops_dataset, "quarantine", QUARANTINE, "quarantined_at", "Rows that were not accepted, and why")
+    yield Table(
+        settings.ops_dataset, "quarantine", QUARANTINE, "quarantined_at", "Rows that were not accepted, and why"
+    )
     yield Table(settings.ops_dataset, "builds", BUILDS, "finished_at", "Successful builds of the dbt project")
 
 

@@ -1,0 +1,30 @@
+"""### French electricity mix, every hour
+
+Fetches `eco2mix-national-tr` (near real time) each hour and `eco2mix-national-cons-def` (consolidated and definitive)
+when ODRÉ republishes it, and rebuilds the marts that depend on them.
+
+**Owner** data-platform. **Late?** The source publishes 30 to 60 minutes late; a missed run heals by the next one's
+window.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import DAG
+from airflow.timetables.trigger import CronTriggerTimetable
+
+from odre.pipeline import TRIAGE, default_args, form, pipeline
+
+with DAG(
+    dag_id="eco2mix_hourly",
+    description="Electricity mix from ODRÉ to the marts",
+    schedule=CronTriggerTimetable("20 * * * *", timezone="Europe/Paris", run_immediately=True),
+    catchup=False,
+    max_active_runs=2,
+    dagrun_timeout=timedelta(hours=12),
+    is_paused_upon_creation=False,
+    default_args=default_args(),
+    params=form(),
+    tags=["odre", "electricity"],
+    doc_md=__doc__ + TRIAGE,
+):
+    pipeline("eco2mix-national-tr", "eco2mix-national-cons-def")

@@ -1,0 +1,96 @@
+"""The task group that brings one dataset from the source into its raw table."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.google.cloud.operators.bigquery import BigQueryInsertJobOperator
+from airflow.providers.google.cloud.transfers.gcs_to_bigquery import GCSToBigQueryOperator
+from airflow.sdk import TaskGroup, task_group
+
+from odre import warehouse
+from odre.contracts import read_contract
+from odre.operators import OdreGateOperator, OdreToGCSOperator
+from odre.settings import Settings
+
+#: The pool, of one slot, of every task that writes tables which others write too.
+WAREHOUSE_POOL = "warehouse"
+
+
+def query_parameter(name: str, parameter_type: str, value: Any) -> dict[str, Any]:
+    """A named query parameter as BigQuery's API takes it; ``value`` may be a template or an XComArg."""
+    return {"name": name, "parameterType": {"type": parameter_type}, "parameterValue": {"value": value}}
+
+
+def query_job(sql: str, *parameters: dict[str, Any], **labels: str) -> dict[str, Any]:
+    """Configuration of a query job, with labels that say what it is for."""
+    return {
+        "query": {
+            "query": sql,
+            "useLegacySql": False,
+            "parameterMode": "NAMED",
+            "queryParameters": list(parameters),
+        },
+        "labels": labels,
+    }
+
+
+def ingest(dataset: str, settings: Settings) -> TaskGroup:
+    """``gate`` and, a chunk at a time, ``extract → load → merge``, in a group named after the dataset's table."""
+    contract = read_contract(dataset)
+
+    with TaskGroup(group_id=contract.table, tooltip=contract.title) as group:
+        gate = OdreGateOperator(
+            task_id="gate", dataset=dataset, settings=settings, execution_timeout=timedelta(minutes=10)
+        )
+
+        # One chunk of a run at a time: a backfill of years never takes all slots from the runs beside it.
+        one_at_a_time: dict[str, Any] = {"max_active_tis_per_dagrun": 1}
+
+        @task_group(group_id="chunks")
+        def ingest_chunk(chunk: dict[str, Any]) -> None:
+            extract = OdreToGCSOperator(
+                task_id="extract",
+                chunk=chunk,
+                settings=settings,
+                execution_timeout=timedelta(hours=1),
+                **one_at_a_time,
+            )
+            extracted: Any = extract.output
+            load = GCSToBigQueryOperator(
+                task_id="load",
+                bucket=settings.bucket,
+                source_objects=[extracted["object_name"]],
+                source_format="PARQUET",
+                schema_fields=contract.bigquery_schema,
+                autodetect=False,
+                destination_project_dataset_table=extracted["run_table_id"],
+                write_disposition="WRITE_TRUNCATE",
+                project_id=settings.project,
+                location=settings.location,
+                labels={"dataset": contract.dataset},
+                execution_timeout=timedelta(minutes=30),
+                **one_at_a_time,
+            )
+            run_table = f"{{{{ ti.xcom_pull(task_ids='{extract.task_id}', map_indexes=ti.map_index)['run_table'] }}}}"
+            merge = BigQueryInsertJobOperator(
+                task_id="merge",
+                configuration=query_job(
+                    warehouse.merge_sql(contract, settings, run_table),
+                    query_parameter("manifest", "STRING", extracted["manifest"]),
+                    query_parameter("first_time", contract.time_type, extracted["first_time"]),
+                    query_parameter("last_time", contract.time_type, extracted["last_time"]),
+                    dataset=contract.dataset,
+                ),
+                project_id=settings.project,
+                location=settings.location,
+                pool=WAREHOUSE_POOL,
+                execution_timeout=timedelta(minutes=30),
+                **one_at_a_time,
+            )
+            load >> merge
+
+        ingest_chunk.expand(chunk=gate.output)
+
+    return group

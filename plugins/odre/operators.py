@@ -1,0 +1,288 @@
+"""Airflow's operators on the source: thin, over the hooks and the pure modules."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from airflow.providers.google.cloud.hooks.gcs import GCSHook
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from odre import manifest, warehouse
+from odre.client import DatasetAbsent, OdreError
+from odre.contracts import Contract, read_contract, read_contracts
+from odre.convert import ContractBroken, detect_drift
+from odre.extract import extract_chunk
+from odre.hooks import OdreHook, SchemaRefused, WarehouseHook
+from odre.plan import Chunk, SourceState, parse_form_window, plan_chunks, reason_to_fetch, run_window
+from odre.settings import Settings
+
+#: A table of one run that is older than this was left behind by a run that died.
+ABANDONED_AFTER = timedelta(days=1)
+
+
+@contextmanager
+def failing_at_once() -> Iterator[None]:
+    """Turns an error that another try cannot mend into one that Airflow does not retry."""
+    try:
+        yield
+    except OdreError as error:
+        if error.retryable:
+            raise
+        raise AirflowFailException(str(error)) from error
+
+
+class PrepareWarehouseOperator(BaseOperator):
+    """Checks the run's form, creates and widens the raw and ops tables of all datasets, and drops what is abandoned.
+
+    Idempotent. Refuses, without retry, a window that the form should not have let through and a table that differs
+    from its contract by more than new nullable columns.
+    """
+
+    template_fields: Sequence[str] = ("window_start", "window_end")
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        window_start: str = "{{ params.window_start or '' }}",
+        window_end: str = "{{ params.window_end or '' }}",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.settings = settings
+        self.window_start = window_start
+        self.window_end = window_end
+
+    def execute(self, context: Context) -> None:
+        """Runs the task."""
+        try:
+            parse_form_window(self.window_start, self.window_end)
+        except ValueError as error:
+            raise AirflowFailException(f"{error}. Nothing was fetched; trigger the DAG again.") from None
+        hook = WarehouseHook(self.settings)
+        try:
+            hook.ensure_tables(warehouse.tables(read_contracts().values(), self.settings))
+        except SchemaRefused as error:
+            raise AirflowFailException(str(error)) from error
+        hook.drop_abandoned(self.settings.load_dataset, datetime.now(UTC) - ABANDONED_AFTER)
+
+
+class OdreGateOperator(BaseOperator):
+    """Asks the source whether a dataset changed, and plans the run's chunks; skips what follows when it did not.
+
+    Returns the chunks as dicts (:meth:`odre.plan.Chunk.to_dict`). One request when nothing changed. A run with a
+    window or with ``force`` passes whatever the source's freshness mark. Metadata that cannot be read fail the task.
+    """
+
+    template_fields: Sequence[str] = ("window_start", "window_end", "force")
+
+    def __init__(
+        self,
+        *,
+        dataset: str,
+        settings: Settings,
+        window_start: str = "{{ params.window_start or '' }}",
+        window_end: str = "{{ params.window_end or '' }}",
+        force: str = "{{ params.force }}",
+        odre_conn_id: str = OdreHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.dataset = dataset
+        self.settings = settings
+        self.window_start = window_start
+        self.window_end = window_end
+        self.force = force
+        self.odre_conn_id = odre_conn_id
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Runs the task."""
+        contract = read_contract(self.dataset)
+        client = OdreHook(self.odre_conn_id).get_conn()
+        now = datetime.now(UTC)
+        asked = parse_form_window(self.window_start, self.window_end)
+        with failing_at_once():
+            try:
+                metadata = client.metadata(contract.dataset)
+            except DatasetAbsent as absent:
+                if not contract.optional:
+                    raise
+                raise AirflowSkipException(
+                    f"The source has no {contract.dataset}, which is optional: {absent}"
+                ) from None
+            state = self._state(contract)
+            if asked is None and self.force != "True":
+                reason = reason_to_fetch(contract, metadata, state, now)
+                if reason is None:
+                    raise AirflowSkipException(
+                        f"{contract.dataset} was processed at {metadata.data_processed}, which is landed already."
+                    )
+                self.log.info("%s: %s", contract.dataset, reason)
+            drift = detect_drift(contract, metadata.fields)
+            if drift.unknown or drift.absent:
+                self.log.warning(
+                    "%s drifted: unknown columns %s are left out, absent columns %s are loaded as null",
+                    contract.dataset,
+                    list(drift.unknown),
+                    list(drift.absent),
+                )
+            window = run_window(contract, state, asked, now)
+            first = window.start or client.first_time(contract.dataset, contract.time_column)
+        chunks = plan_chunks(
+            contract,
+            metadata,
+            window,
+            first,
+            now,
+            ordinary=asked is None,
+            drift=drift,
+        )
+        self.log.info("%s, %s: %d chunks", contract.dataset, window, len(chunks))
+        return [chunk.to_dict() for chunk in chunks]
+
+    def _state(self, contract: Contract) -> SourceState:
+        return SourceState(
+            **WarehouseHook(self.settings).query_row(warehouse.source_state_sql(contract, self.settings))
+        )
+
+
+class OdreToGCSOperator(BaseOperator):
+    """One chunk of a dataset, from the source to one Parquet object of the lake, with its manifest.
+
+    Objects are named by their content and never overwritten with another. Returns what load and merge need: the
+    object's name, the run's table, the bounds on the partition column and the manifest with the quarantined rows.
+
+    Raises:
+        AirflowFailException: the source or its data are refused; nothing counts as landed.
+    """
+
+    template_fields: Sequence[str] = ("chunk",)
+
+    def __init__(
+        self,
+        *,
+        chunk: Any,
+        settings: Settings,
+        odre_conn_id: str = OdreHook.default_conn_name,
+        gcp_conn_id: str = "google_cloud_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.chunk = chunk
+        self.settings = settings
+        self.odre_conn_id = odre_conn_id
+        self.gcp_conn_id = gcp_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Runs the task."""
+        chunk = Chunk.from_dict(self.chunk)
+        contract = read_contract(chunk.dataset)
+        client = OdreHook(self.odre_conn_id).get_conn()
+        run_id = context["run_id"]
+        lake = GCSHook(self.gcp_conn_id)
+        extracted_at = datetime.now(UTC)
+        prefix = self.settings.lake_prefix
+        with tempfile.TemporaryDirectory() as directory:
+            with failing_at_once():
+                try:
+                    conversion = extract_chunk(client, contract, chunk.columns, chunk.window, Path(directory))
+                except ContractBroken as broken:
+                    self._report_refused(lake, contract, chunk, run_id, broken)
+                    raise
+            object_name = manifest.object_name(prefix, contract.dataset, run_id, conversion.sha256)
+            lake.upload(self.settings.bucket, object_name, str(conversion.path))
+        quarantine = self._store_quarantine(lake, contract, run_id, conversion.quarantine)
+        manifest_name = manifest.manifest_name(
+            prefix,
+            contract.dataset,
+            run_id,
+            extracted_at=extracted_at,
+            chunk=chunk.chunk,
+            sha256=conversion.sha256,
+        )
+        described = manifest.Manifest(
+            dag_id=self.dag_id,
+            run_id=run_id,
+            rows_source=conversion.rows_source,
+            rows_landed=conversion.rows_landed,
+            rows_quarantined=conversion.rows_quarantined,
+            rows_excluded=conversion.rows_excluded,
+            first_time=conversion.first_time,
+            last_time=conversion.last_time,
+            high_water=conversion.high_water,
+            object_uri=self._uri(object_name),
+            content_sha256=conversion.sha256,
+            manifest_uri=self._uri(manifest_name),
+            extracted_at=extracted_at,
+            **chunk.ledger_values(),
+            **quarantine,
+        )
+        lake.upload(self.settings.bucket, manifest_name, data=described.to_json(), mime_type="application/json")
+        if conversion.rows_quarantined:
+            self.log.warning(
+                "%s, %s: %d of %d rows break the contract and are in the quarantine",
+                contract.dataset,
+                chunk.window,
+                conversion.rows_quarantined,
+                conversion.rows_source,
+            )
+        self.log.info(
+            "%s, %s: %d rows landed as %s", contract.dataset, chunk.window, conversion.rows_landed, object_name
+        )
+        run_table = warehouse.run_table(contract, run_id, chunk.chunk)
+        return {
+            "object_name": object_name,
+            "run_table": run_table,
+            "run_table_id": f"{self.settings.project}.{self.settings.load_dataset}.{run_table}",
+            "first_time": _bound(contract, conversion.first_time),
+            "last_time": _bound(contract, conversion.last_time),
+            "manifest": json.dumps({**described.to_dict(), "quarantine": conversion.quarantine.to_pylist()}),
+        }
+
+    def _uri(self, name: str) -> str:
+        return f"gs://{self.settings.bucket}/{name}"
+
+    def _store_quarantine(self, lake: GCSHook, contract: Contract, run_id: str, quarantine: pa.Table) -> dict[str, Any]:
+        """The quarantined rows as an object of their own, if there are any; what the manifest says of it."""
+        if not quarantine.num_rows:
+            return {}
+        sink = pa.BufferOutputStream()
+        pq.write_table(quarantine, sink, compression="zstd")
+        content = sink.getvalue().to_pybytes()
+        sha256 = hashlib.sha256(content).hexdigest()
+        name = manifest.quarantine_name(self.settings.lake_prefix, contract.dataset, run_id, sha256)
+        lake.upload(self.settings.bucket, name, data=content, mime_type="application/vnd.apache.parquet")
+        return {
+            "quarantine_rows": quarantine.num_rows,
+            "quarantine_uri": self._uri(name),
+            "quarantine_sha256": sha256,
+        }
+
+    def _report_refused(
+        self, lake: GCSHook, contract: Contract, chunk: Chunk, run_id: str, broken: ContractBroken
+    ) -> None:
+        """Keeps the rows for which a chunk is refused where they can be looked at; nothing of it counts as landed."""
+        stored = self._store_quarantine(lake, contract, run_id, broken.quarantine)
+        if stored:
+            self.log.error(
+                "%s, %s: the rows that break the contract are in %s",
+                contract.dataset,
+                chunk.window,
+                stored["quarantine_uri"],
+            )
+
+
+def _bound(contract: Contract, moment: datetime | None) -> str:
+    """A bound on the partition column as a query parameter; an empty chunk touches nothing, whatever its bounds."""
+    moment = moment or datetime(1970, 1, 1, tzinfo=UTC)
+    return moment.date().isoformat() if contract.time_type == "DATE" else moment.isoformat()

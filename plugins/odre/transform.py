@@ -1,0 +1,205 @@
+"""The dbt project as a task group, run when its marts are behind the loads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.google.cloud.operators.bigquery import BigQueryInsertJobOperator
+from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
+from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
+from cosmos.constants import (
+    PRODUCER_WATCHER_DONE_TASK_ID,
+    PRODUCER_WATCHER_TASK_ID,
+    ExecutionMode,
+    LoadMode,
+    TestBehavior,
+)
+
+from odre import warehouse
+from odre.contracts import read_contract
+from odre.hooks import WarehouseHook
+from odre.ingest import WAREHOUSE_POOL, query_job, query_parameter
+from odre.settings import Settings
+
+DBT_GROUP = "dbt"
+#: How often a task that watches dbt looks for its model's end, seconds.
+WATCH_EVERY_S = 3
+
+
+def dbt_project_dir() -> Path:
+    """Where the dbt project is: beside ``plugins`` in a checkout, or ``DBT_PROJECT_DIR``."""
+    configured = os.environ.get("DBT_PROJECT_DIR")
+    return Path(configured) if configured else Path(__file__).resolve().parents[2] / "include" / "dbt"
+
+
+def manifest_path() -> Path:
+    """dbt's manifest, made by ``dbt parse`` when the image is built or the stack is set up."""
+    return dbt_project_dir() / "target" / "manifest.json"
+
+
+def read_manifest() -> dict[str, Any]:
+    """dbt's manifest.
+
+    Raises:
+        FileNotFoundError: nobody made it; the message says how.
+    """
+    path = manifest_path()
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is absent: make it with `dbt parse` in {path.parents[1]}")
+    manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return manifest
+
+
+def project_hash(manifest: dict[str, Any]) -> str:
+    """SHA-256 of what dbt builds: nodes and macros, without the times and ids that each parse writes anew."""
+    parts = [
+        (name, node["checksum"]["checksum"], node.get("raw_code", ""), node.get("unrendered_config", {}))
+        for name, node in sorted(manifest["nodes"].items())
+    ]
+    macros = [(name, macro["macro_sql"]) for name, macro in sorted(manifest["macros"].items())]
+    return hashlib.sha256(json.dumps([parts, macros], sort_keys=True).encode()).hexdigest()
+
+
+def selection(manifest: dict[str, Any], tables: Sequence[str]) -> list[str]:
+    """dbt's selection of what source tables touch: their readers, what descends from these, and all that this needs.
+
+    The readers are named rather than the sources: Cosmos, unlike dbt, takes ``@`` before a model's name only.
+
+    Raises:
+        LookupError: no model reads one of the tables.
+    """
+    models: set[str] = set()
+    for table in tables:
+        children = manifest["child_map"].get(f"source.energy.odre.{table}", ())
+        readers = {child.rsplit(".", 1)[-1] for child in children if child.startswith("model.")}
+        if not readers:
+            raise LookupError(f"No dbt model reads the source table odre.{table}")
+        models |= readers
+    return [f"@{model}" for model in sorted(models)]
+
+
+class BuildGateOperator(BaseOperator):
+    """Skips the dbt build when this DAG's marts are current; otherwise fixes the moment at which its inputs count.
+
+    Current means: the DAG's last successful build is of the same dbt project and later than the last load of its
+    datasets, so that a build that failed is made up for although the source did not change. Returns
+    ``{started_at, project_hash}``.
+    """
+
+    def __init__(self, *, datasets: Sequence[str], settings: Settings, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.datasets = datasets
+        self.settings = settings
+
+    def execute(self, context: Context) -> dict[str, str]:
+        """Runs the task."""
+        started_at = datetime.now(UTC)
+        current_hash = project_hash(read_manifest())
+        contracts = [read_contract(dataset) for dataset in self.datasets]
+        state = WarehouseHook(self.settings).query_row(
+            warehouse.build_state_sql(contracts, self.settings),
+            {"dag_id": self.dag_id, "project_hash": current_hash},
+        )
+        if state["is_current"]:
+            raise AirflowSkipException("The marts are current: nothing was loaded since they were built.")
+        return {"started_at": started_at.isoformat(), "project_hash": current_hash}
+
+
+def wait_for_producer(context: Context) -> None:
+    """Before a model's or test's task: on another try, wait until the producer is done.
+
+    The first try watches the one ``dbt build`` of the producer. A later one (a retry, or someone cleared the task,
+    the group or the run) runs its own model, but must neither write beside a producer that still runs nor take the
+    reports of an earlier try, which Airflow keeps until the producer starts anew, for this one's.
+    """
+    ti = context["ti"]
+    if ti.try_number == 1:
+        return
+    task: Any = context["task"]
+    states = ti.get_task_states(dag_id=ti.dag_id, task_ids=[task.producer_task_id], run_ids=[ti.run_id])
+    if states.get(ti.run_id, {}).get(task.producer_task_id) not in ("success", "failed", "skipped", "upstream_failed"):
+        raise TaskDeferred(
+            trigger=TimeDeltaTrigger(timedelta(seconds=WATCH_EVERY_S)),
+            method_name="execute",
+            timeout=timedelta(hours=2),
+        )
+
+
+def dbt_build(datasets: Sequence[str], settings: Settings) -> DbtTaskGroup:
+    """The part of the dbt project that the datasets touch: what descends from them and all that this needs."""
+    tables = [read_contract(dataset).table for dataset in datasets]
+    manifest = read_manifest()
+    return DbtTaskGroup(
+        group_id=DBT_GROUP,
+        project_config=ProjectConfig(
+            dbt_project_path=dbt_project_dir(), manifest_path=manifest_path(), install_dbt_deps=False
+        ),
+        profile_config=ProfileConfig(
+            profile_name="energy",
+            target_name="emulator" if os.environ.get("BIGQUERY_EMULATOR_HOST") else "google",
+            profiles_yml_filepath=dbt_project_dir() / "profiles.yml",
+        ),
+        render_config=RenderConfig(
+            load_method=LoadMode.DBT_MANIFEST,
+            select=selection(manifest, tables),
+            test_behavior=TestBehavior.AFTER_EACH,
+        ),
+        execution_config=ExecutionConfig(
+            execution_mode=ExecutionMode.WATCHER,
+            # The one dbt build: alone in the warehouse, never twice in a run.
+            setup_operator_args={"pool": WAREHOUSE_POOL, "retries": 0, "pre_execute": None},
+        ),
+        operator_args={
+            "install_deps": False,
+            "poke_interval": WATCH_EVERY_S,
+            "pre_execute": wait_for_producer,
+            "execution_timeout": timedelta(hours=1),
+            # Unit tests prove the SQL when it changes (make test), not the data on every run.
+            "env": {"DBT_EXCLUDE_RESOURCE_TYPES": "unit_test"},
+            "append_env": True,
+        },
+    )
+
+
+def transform(datasets: Sequence[str], settings: Settings) -> BaseOperator:
+    """``join → dbt → record``; returns ``join``, for what must come before."""
+    join = BuildGateOperator(
+        task_id="join",
+        datasets=datasets,
+        settings=settings,
+        # A dataset whose gate skipped does not skip the build: the marts may be behind all the same.
+        trigger_rule="none_failed_min_one_success",
+        execution_timeout=timedelta(minutes=10),
+    )
+    fixed: Any = join.output
+    group = dbt_build(datasets, settings)
+    record = BigQueryInsertJobOperator(
+        task_id="record",
+        configuration=query_job(
+            warehouse.record_build_sql(settings),
+            query_parameter("dag_id", "STRING", "{{ dag.dag_id }}"),
+            query_parameter("run_id", "STRING", "{{ run_id }}"),
+            query_parameter("project_hash", "STRING", fixed["project_hash"]),
+            query_parameter("started_at", "TIMESTAMP", fixed["started_at"]),
+        ),
+        project_id=settings.project,
+        location=settings.location,
+        # After a build that nobody needed all its tasks are skipped, and so is its record; a producer that skips
+        # itself on a second try is no reason to.
+        trigger_rule="none_failed_min_one_success",
+        execution_timeout=timedelta(minutes=10),
+    )
+    join >> group
+    producer = group.get_child_by_label(PRODUCER_WATCHER_TASK_ID)
+    done = group.get_child_by_label(PRODUCER_WATCHER_DONE_TASK_ID)
+    # Cosmos's last task succeeds even when the build was skipped; what counts is the build itself and its last models.
+    [producer, *(leaf for leaf in group.get_leaves() if leaf is not done)] >> record
+    return join
