@@ -417,9 +417,10 @@ class _Quarantine:
 
     @property
     def table(self) -> pa.Table:
-        columns = zip(*self._entries, strict=True) if self._entries else itertools.repeat((), len(QUARANTINE_SCHEMA))
-        return pa.table(
-            [_array(values, field.type) for values, field in zip(columns, QUARANTINE_SCHEMA, strict=False)],
+        """The entries, sorted, so that they do not depend on how the stream was cut."""
+        columns = zip(*sorted(self._entries), strict=True) if self._entries else itertools.repeat(())
+        return pa.Table.from_arrays(
+            [_array(values, field.type) for field, values in zip(QUARANTINE_SCHEMA, columns, strict=False)],
             schema=QUARANTINE_SCHEMA,
         )
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from odre.contracts import read_contract
 from odre.windows import Window, ordinary_window
 
