@@ -7,6 +7,7 @@ contract goes to the quarantine; no row is ever lost: rows of the source = lande
 
 from __future__ import annotations
 
+import array
 import csv
 import hashlib
 import itertools
@@ -45,7 +46,7 @@ TOLERATED_BAD_ROWS: Final = 10
 ROW_TEXT_CHARACTERS: Final = 500
 
 PARIS: Final = ZoneInfo("Europe/Paris")
-DAY_US: Final = 86_400_000_000
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: Whole numbers up to here survive a float64.
 EXACT_IN_FLOAT64: Final = 2.0**53
 
@@ -285,8 +286,17 @@ def _cut_at_row_ends(stream: Iterator[bytes], block_bytes: int) -> Iterator[byte
 
 
 def _array(values: Iterable[object], of_type: pa.DataType) -> pa.Array:
-    """Python values as an array. Not ``pa.array``, which imports pandas: half a second and 60 MB for nothing."""
-    return pa.scalar(list(values), pa.list_(of_type)).values
+    return pa.array(list(values), of_type)
+
+
+def _integers(values: Iterable[int]) -> pa.Array:
+    """Whole numbers as an int64 array.
+
+    Not by ``pa.array``: Arrow imports pandas, where it is installed, to look at any Python value that it is given. Good
+    data never need that, so they do not pay for it (half a second and 60 MB).
+    """
+    numbers = array.array("q", values)
+    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers.tobytes())])
 
 
 def _key_part(value: object) -> str:
@@ -431,7 +441,7 @@ class _Converter:
     def __init__(self, contract: Contract, columns: Sequence[str], span: str, now: datetime) -> None:
         self.contract = contract
         self.span = span
-        self.now = now
+        self._now = _integers([(now - EPOCH) // timedelta(microseconds=1)]).cast(pa.timestamp("us", tz="UTC"))
         self.asked = tuple(columns)
         self.header: list[str] = []
         self.quarantine = _Quarantine()
@@ -443,7 +453,6 @@ class _Converter:
         self._high_waters: dict[str | None, datetime] = {}
         #: Columns of whole numbers that the source spells with decimals (``50765.0``).
         self._as_float: set[str] = set()
-        self._markers = _array(contract.null_markers, pa.string())
         #: Rows of the greatest time so far: more of the same time may come with the next block.
         self._held = contract.arrow_schema.empty_table()
         self._ready: list[pa.Table] = []
@@ -608,13 +617,14 @@ class _Converter:
         except pa.ArrowInvalid as error:
             raise self._broken(f"the CSV cannot be read: {error}") from error
         self.rows_source += raw.num_rows
+        markers = _array(self.contract.null_markers, pa.string())
         texts: dict[str, pa.Array] = {}
         arrays: dict[str, pa.Array] = {}
         bad: dict[str, pa.Array] = {}
         for name in self.header:
             column = self.contract.by_name[name]
             texts[name], not_text = _decode(_one_chunk(raw[name]))
-            arrays[name], not_typed = _cast_text(texts[name], column, self._markers)
+            arrays[name], not_typed = _cast_text(texts[name], column, markers)
             if not_typed is None and column.type == "INT64" and not_text is None:
                 self._learn_spelling(name, texts[name], arrays[name])
             masks = [mask for mask in (not_text, not_typed) if mask is not None and _any(mask)]
@@ -701,9 +711,10 @@ class _Converter:
         instants = _one_chunk(table[self.contract.time_column]).cast(pa.timestamp("us", tz=PARIS.key))
         # Few distinct texts: read each once, in microseconds of the day; a text that is no time of day equals none.
         encoded = times.dictionary_encode()
-        of_day = _array([_microseconds_of_day(text) for text in encoded.dictionary.to_pylist()], pa.int64())
-        published = pc.add(pc.multiply(dates.cast(pa.int32()).cast(pa.int64()), DAY_US), of_day.take(encoded.indices))
-        differs = pc.fill_null(pc.not_equal(published, pc.local_timestamp(instants).cast(pa.int64())), False)
+        of_day = _integers(_microseconds_of_day(text) for text in encoded.dictionary.to_pylist())
+        midnights = dates.cast(pa.timestamp("us")).cast(pa.int64())
+        published = pc.add(midnights, of_day.take(encoded.indices))
+        differs = pc.not_equal(published, pc.local_timestamp(instants).cast(pa.int64()))
         if not _any(differs):
             return table
 
@@ -712,6 +723,8 @@ class _Converter:
             is_rule = _is_skipped_in_spring(day, _microseconds_of_day(text))
             return time_column, f"{day} {text}", NO_LOCAL_TIME if is_rule else OTHER_LOCAL_TIME, is_rule
 
+        # Null, and so neither dropped nor kept by the mask itself, where the local date or time is missing.
+        differs = pc.fill_null(differs, False)
         self._drop(table, _indices(differs), reason_of)
         return table.filter(pc.invert(differs))
 
@@ -735,13 +748,12 @@ class _Converter:
 
     def _unique(self, table: pa.Table) -> pa.Table:
         """The rows in the key's order, each key once: the source's last row of it."""
-        if table.num_rows < 2:
+        if table.num_rows < 2 or _all(_ascends(table, self.contract.key)):
             return table
-        if not _all(_ascends(table, self.contract.key)):
-            # Equal times in an order of the source's own (its collation), or keys that repeat.
-            numbered = table.append_column("", _array(range(table.num_rows), pa.int64()))
-            order = [(name, "ascending") for name in (*self.contract.key, "")]
-            table = table.take(pc.sort_indices(numbered, sort_keys=order)).combine_chunks()
+        # Equal times in an order of the source's own (its collation), or keys that repeat.
+        numbered = table.append_column("", _integers(range(table.num_rows)))
+        order = [(name, "ascending") for name in (*self.contract.key, "")]
+        table = table.take(pc.sort_indices(numbered, sort_keys=order)).combine_chunks()
         same_key = _equals_next(table, self.contract.key)
         if not _any(same_key):
             return table
@@ -771,12 +783,8 @@ class _Converter:
         self.rows_landed += table.num_rows
 
     def _note_high_water(self, table: pa.Table, times: pa.Array) -> None:
-        latest: Any = self.now.astimezone(UTC)
-        if self.contract.time_type == "DATE":
-            latest = latest.date()
-        measured = pc.and_(
-            pc.is_valid(table[self.contract.measured_column]), pc.less_equal(times, pa.scalar(latest, times.type))
-        )
+        not_future = pc.less_equal(times, self._now.cast(times.type, safe=False)[0])
+        measured = pc.and_(pc.is_valid(table[self.contract.measured_column]), not_future)
         over = self.contract.high_water_over
         if over is None:
             greatest = {None: pc.max(times.filter(_one_chunk(measured)))}
@@ -822,10 +830,8 @@ def _instant(scalar: pa.Scalar) -> datetime:
     return value.astimezone(UTC) if isinstance(value, datetime) else datetime.combine(value, time(), UTC)
 
 
-def _microseconds_of_day(text: str | None) -> int | None:
+def _microseconds_of_day(text: str) -> int:
     """A time of day, ``HH:MM`` or ``HH:MM:SS``, in microseconds; -1 where it is none."""
-    if text is None:
-        return None
     try:
         moment = time.fromisoformat(text)
     except ValueError:
@@ -833,9 +839,9 @@ def _microseconds_of_day(text: str | None) -> int | None:
     return ((moment.hour * 60 + moment.minute) * 60 + moment.second) * 1_000_000 + moment.microsecond
 
 
-def _is_skipped_in_spring(day: date, microseconds: int | None) -> bool:
+def _is_skipped_in_spring(day: date, microseconds: int) -> bool:
     """Whether a civil time of Paris does not exist, because the clocks jumped over it."""
-    if microseconds is None or microseconds < 0:
+    if microseconds < 0:
         return False
     local = datetime.combine(day, time()) + timedelta(microseconds=microseconds)
     there_and_back = local.replace(tzinfo=PARIS).astimezone(UTC).astimezone(PARIS)
