@@ -428,7 +428,11 @@ class _Quarantine:
     @property
     def table(self) -> pa.Table:
         """The entries, sorted, so that they do not depend on how the stream was cut."""
-        columns = zip(*sorted(self._entries), strict=True) if self._entries else itertools.repeat(())
+        if not self._entries:
+            return pa.Table.from_arrays(
+                [pa.nulls(0, field.type) for field in QUARANTINE_SCHEMA], schema=QUARANTINE_SCHEMA
+            )
+        columns = zip(*sorted(self._entries), strict=True)
         return pa.Table.from_arrays(
             [_array(values, field.type) for field, values in zip(QUARANTINE_SCHEMA, columns, strict=False)],
             schema=QUARANTINE_SCHEMA,
@@ -454,7 +458,7 @@ class _Converter:
         #: Columns of whole numbers that the source spells with decimals (``50765.0``).
         self._as_float: set[str] = set()
         #: Rows of the greatest time so far: more of the same time may come with the next block.
-        self._held = contract.arrow_schema.empty_table()
+        self._held = self._of_contract({}, 0)
         self._ready: list[pa.Table] = []
         self._ready_rows = 0
 
@@ -826,8 +830,8 @@ def _decode(raw: pa.Array) -> tuple[pa.Array, pa.Array | None]:
 
 
 def _instant(scalar: pa.Scalar) -> datetime:
-    value = scalar.as_py()
-    return value.astimezone(UTC) if isinstance(value, datetime) else datetime.combine(value, time(), UTC)
+    """A timestamp or a day (its midnight) in UTC. Not by ``as_py``, for the same reason as in :func:`_integers`."""
+    return EPOCH + timedelta(microseconds=scalar.cast(pa.timestamp("us", tz="UTC")).value)
 
 
 def _microseconds_of_day(text: str) -> int:

@@ -5,6 +5,8 @@ import io
 import itertools
 import os
 import random
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -19,6 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from odre import convert as convert_module
 from odre.contracts import Contract, read_contract
 from odre.convert import (
     QUARANTINE_SCHEMA,
@@ -715,3 +718,16 @@ def test_arrays_are_built_without_type_inference(tmp_path: Path) -> None:
     table = pq.read_table(convert(rows, tmp_path, block_bytes=500).path)
     assert table.schema.field("gaz").type == pa.int64()
     assert table["gaz"].to_pylist() == [None] * 20 + list(range(20, 40))
+
+
+def test_good_rows_do_not_import_pandas(tmp_path: Path) -> None:
+    """Arrow would, to look at any Python value: half a second and 60 MB of a task that does not need it."""
+    (tmp_path / "in.csv").write_bytes(to_csv(power_rows(3)))
+    script = (
+        "import sys; from pathlib import Path; from odre.contracts import read_contract; from odre.convert import *\n"
+        "contract = read_contract('eco2mix-national-tr')\n"
+        "convert_csv([Path('in.csv').read_bytes()], contract, list(contract.by_name), Path('out.parquet'))\n"
+        "sys.exit('pandas' in sys.modules)"
+    )
+    plugins = str(Path(convert_module.__file__).parents[1])
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=os.environ | {"PYTHONPATH": plugins}, check=True)
