@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import os
 import signal
 import socket
@@ -289,7 +290,7 @@ def test_the_other_forms_hold_the_same_rows(api: Api) -> None:
     expected = api.records(order_by="date_heure")["results"]
     assert api.get(f"{REAL_TIME}/exports/json", order_by="date_heure").json() == expected
     lines = api.get(f"{REAL_TIME}/exports/jsonl", order_by="date_heure", limit=2)
-    assert [requests.models.complexjson.loads(line) for line in lines.text.splitlines()] == expected[:2]
+    assert [json.loads(line) for line in lines.text.splitlines()] == expected[:2]
     table = pq.read_table(pa.BufferReader(api.get(f"{REAL_TIME}/exports/parquet", order_by="date_heure").content))
     assert table.equals(POWER)
     assert all(field.nullable for field in table.schema)
