@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from odre.settings import Settings
+
+
+def test_defaults_are_those_of_one_machine() -> None:
+    assert Settings.from_environment({}) == Settings("odre-local", "EU", "odre-lake", "", "")
+
+
+def test_everything_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "GOOGLE_CLOUD_PROJECT": "p",
+        "BIGQUERY_LOCATION": "europe-west9",
+        "LAKE_BUCKET": "b",
+        "LAKE_PREFIX": "me/",
+        "DATASET_PREFIX": "me_",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert Settings.from_environment() == Settings("p", "europe-west9", "b", "me/", "me_")
+
+
+def test_a_prefix_gives_each_developer_a_full_set_of_datasets() -> None:
+    settings = Settings.from_environment({"DATASET_PREFIX": "me_"})
+    assert settings.datasets == ("me_odre_load", "me_odre_raw", "me_energy_ops", "me_energy_staging", "me_energy")
+    assert settings.datasets == (
+        settings.load_dataset,
+        settings.raw_dataset,
+        settings.ops_dataset,
+        settings.staging_dataset,
+        settings.marts_dataset,
+    )
