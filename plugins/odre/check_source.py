@@ -27,9 +27,9 @@ from zoneinfo import ZoneInfo
 
 import requests
 
-from odre.client import API_PATH, OdreError, parse_instant
+from odre.client import API_PATH, parse_instant
 from odre.contracts import SOURCE_TYPES, Contract, normalise_label, read_contracts
-from odre.convert import convert_csv
+from odre.convert import ContractBroken, convert_csv
 from odre.windows import Window
 
 ODRE: Final = "https://odre.opendatasoft.com"
@@ -133,7 +133,7 @@ class Portal:
                     raise Unreachable(_root_cause(error)) from error
             else:
                 if answer.status_code < 500 or attempt == TRIES:
-                    if any(header not in answer.headers for header in QUOTA_HEADERS):
+                    if answer.status_code < 500 and any(header not in answer.headers for header in QUOTA_HEADERS):
                         self.lacking_quota.add(f"{dataset}{path} {answer.status_code}")
                     return answer
             self.sleep(float(attempt))
@@ -158,8 +158,8 @@ def _object(answer: requests.Response) -> dict[str, Any]:
 
 def _summary(answer: requests.Response) -> str:
     body = _object(answer)
-    text = body.get("message") or answer.text[:80]
-    return f"{answer.status_code}: {body.get('error_code', '')} {text}".strip()
+    parts = [body.get("error_code"), body.get("message") or answer.text[:80]]
+    return f"{answer.status_code}: {' '.join(str(part) for part in parts if part)}"
 
 
 def _check_metadata(report: Report, portal: Portal, contract: Contract, now: datetime) -> dict[str, str] | None:
@@ -220,14 +220,14 @@ def _newest(report: Report, portal: Portal, contract: Contract) -> datetime | No
         select=column,
         where=f"{contract.measured_column} is not null",
         order_by=f"{column} desc",
-        limit="2",
+        limit="10",
     )
     results = _object(answer).get("results")
     try:
         instants = [parse_instant(record[column]) for record in results or []]
     except (KeyError, TypeError, ValueError, AttributeError):
         instants = []
-    ordered = len(instants) == 2 and instants[0] >= instants[1]
+    ordered = len(instants) > 1 and all(before >= after for before, after in itertools.pairwise(instants))
     found = f"newest {instants[0]:%Y-%m-%dT%H:%M:%SZ}" if instants else _summary(answer)
     report.line(ordered, contract.dataset, f"records give the newest measured {column}, in descending order", found)
     return instants[0] if instants else None
@@ -299,15 +299,16 @@ def _check_rows(report: Report, portal: Portal, contract: Contract, fields: Mapp
 def _check_values(report: Report, contract: Contract, columns: list[str], body: bytes) -> None:
     """The conversion of the pipeline itself takes the rows."""
     assumption = "every value keeps the contract, and the local time is that of the instant"
+    broken = ""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            converted = convert_csv([body], contract, columns, Path(folder) / "rows.parquet")
-        except OdreError as error:
-            report.line(False, contract.dataset, assumption, str(error))
-            return
-    bad = [row for row in converted.quarantine.to_pylist() if not row["is_rule"]]
-    found = f"{bad[0]['key']}: {bad[0]['column']} is {bad[0]['raw_value']!r}, {bad[0]['reason']}" if bad else ""
-    report.line(not bad, contract.dataset, assumption, found)
+            quarantine = convert_csv([body], contract, columns, Path(folder) / "rows.parquet").quarantine
+        except ContractBroken as error:
+            quarantine, broken = error.quarantine, str(error)
+    bad = [row for row in quarantine.to_pylist() if not row["is_rule"]]
+    if bad:
+        broken = f"{bad[0]['key']}: {bad[0]['column']} is {bad[0]['raw_value']!r}, {bad[0]['reason']}"
+    report.line(not broken, contract.dataset, assumption, broken)
 
 
 def _check_refusals(report: Report, portal: Portal, contract: Contract) -> None:
@@ -396,7 +397,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"FAIL  the connection odre_default cannot be read: {error}", file=sys.stderr)
         return 1
     try:
-        return check(address, report=Report())
+        return check(address, report=Report(), sleep=time.sleep)
     except Unreachable as error:
         print(f"FAIL  {address.base_url} cannot be reached: {error}", file=sys.stderr)
         return 1
