@@ -159,8 +159,8 @@ class OdreGateOperator(BaseOperator):
 class OdreToGCSOperator(BaseOperator):
     """One chunk of a dataset, from the source to one Parquet object of the lake, with its manifest.
 
-    Objects are named by their content and never overwritten with another. Returns what load and merge need: the
-    object's name, the run's table, the bounds on the partition column and the manifest with the quarantined rows.
+    Objects are named by their content and never overwritten with another. Returns what load and merge need, each
+    part an XCom: the object's name, the run's table, the bounds on the partition column and the manifest with the quarantined rows.
 
     Raises:
         AirflowFailException: the source or its data are refused; nothing counts as landed.
@@ -177,7 +177,7 @@ class OdreToGCSOperator(BaseOperator):
         gcp_conn_id: str = "google_cloud_default",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(multiple_outputs=True, **kwargs)
         self.chunk = chunk
         self.settings = settings
         self.odre_conn_id = odre_conn_id

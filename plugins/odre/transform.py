@@ -90,12 +90,12 @@ class BuildGateOperator(BaseOperator):
     """Skips the dbt build when this DAG's marts are current; otherwise fixes the moment at which its inputs count.
 
     Current means: the DAG's last successful build is of the same dbt project and later than the last load of its
-    datasets, so that a build that failed is made up for although the source did not change. Returns
-    ``{started_at, project_hash}``.
+    datasets, so that a build that failed is made up for although the source did not change. Returns ``started_at`` and
+    ``project_hash``, each an XCom of its own.
     """
 
     def __init__(self, *, datasets: Sequence[str], settings: Settings, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(multiple_outputs=True, **kwargs)
         self.datasets = datasets
         self.settings = settings
 
