@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -50,18 +51,20 @@ class AirflowApi:
                 raise
             self.call("PATCH", f"pools/{name}", body)
 
-    def wait_for_dags(self, dag_ids: list[str], patience: float = 180) -> None:
-        """Wait until Airflow has read the DAGs; ``patience`` in seconds.
+    def wait_for_dags(self, dag_ids: list[str], since: datetime, patience: float = 180) -> None:
+        """Wait until Airflow has read the DAGs anew, after ``since``; ``patience`` in seconds.
 
         Raises:
             LocalError: one cannot be imported, or does not appear.
         """
         deadline = time.monotonic() + patience
         while True:
-            there = {dag["dag_id"] for dag in self.call("GET", "dags", limit=100)["dags"]}
+            dags = self.call("GET", "dags", limit=100)["dags"]
+            there = {dag["dag_id"] for dag in dags if datetime.fromisoformat(dag["last_parsed_time"]) > since}
             if there.issuperset(dag_ids):
                 return
-            for error in self.call("GET", "importErrors")["import_errors"]:
+            errors = self.call("GET", "importErrors")["import_errors"]
+            for error in [error for error in errors if datetime.fromisoformat(error["timestamp"]) > since]:
                 last = error["stack_trace"].strip().splitlines()[-1]
                 raise LocalError(f"{error['filename']} cannot be imported: {last}")
             if time.monotonic() > deadline:

@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from local.airflow_api import UNFINISHED, AirflowApi
-from local.basics import say
-
-DAGS: Final = ["eco2mix_hourly", "gas_storage_daily", "temperature_monthly"]
+from local.basics import ROOT, say
 
 #: States of a task that will not change by themselves.
 ENDED: Final = {"success", "skipped", "failed", "upstream_failed", "removed"}
@@ -86,11 +84,15 @@ class Follower:
 
     def _failure(self, dag_id: str, task: dict[str, Any]) -> None:
         log = task_log(self.logs, task)
-        fate = "will be tried again" if task["state"] == "up_for_retry" else "FAILED"
-        self._once(
-            (dag_id, task["task_id"], str(task["map_index"]), str(task["try_number"]), fate),
-            f"{dag_id}: {task['task_id']} {fate}, run {task['dag_run_id']}: {last_error(log)} (log: {log})",
-        )
+        error = last_error(log)
+        # Once for all chunks and tries that end in the same way.
+        if task["state"] == "up_for_retry":
+            self._once((dag_id, task["task_id"], error), f"{dag_id}: {task['task_id']} will be tried again: {error}")
+        else:
+            where = f"run {task['dag_run_id']}, log {log.relative_to(ROOT) if log.is_relative_to(ROOT) else log}"
+            self._once(
+                (dag_id, task["task_id"], error, "failed"), f"{dag_id}: {task['task_id']} FAILED: {error} ({where})"
+            )
 
     def _once(self, key: tuple[str, ...], text: str) -> None:
         if key not in self._said:

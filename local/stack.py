@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import hashlib
 import json
 import os
 import secrets
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +25,7 @@ from local.processes import Processes, is_free
 from local.warehouse import Warehouse
 from odre.settings import Settings
 
+DAGS: Final = ["eco2mix_hourly", "gas_storage_daily", "temperature_monthly"]
 USER: Final = "admin"
 LIVE_URL: Final = "https://odre.opendatasoft.com"
 DBT_PROJECT: Final = ROOT / "include" / "dbt"
@@ -55,6 +58,15 @@ class Ports:
                     raise LocalError(f"{variable}={text} is not a port: give a number from 1 to 65535")
                 given[name] = int(text)
         return cls(**given)
+
+    @classmethod
+    def free(cls) -> Ports:
+        """Ports that nobody listens on, for a stack that nobody needs to find."""
+        with contextlib.ExitStack() as held:
+            probes = [held.enter_context(socket.socket()) for _ in VARIABLES]
+            for probe in probes:
+                probe.bind(("127.0.0.1", 0))
+            return cls(*(probe.getsockname()[1] for probe in probes))
 
     def check(self, names: list[str]) -> None:
         """Refuse to start where somebody listens already.
@@ -273,9 +285,10 @@ class Stack:
         self._wait_for("source", f"{_url(self.ports.odre)}/api/explore/v2.1/catalog/datasets")
 
     def start_airflow(self) -> None:
-        """Start api-server, dag-processor, triggerer and, once the pool is there, the scheduler."""
+        """Start api-server, dag-processor, triggerer and, once the pool is there, the scheduler; wait for the DAGs."""
         self.ports.check(["airflow"])
         python = environments.ensure_airflow()
+        begun = datetime.datetime.now(datetime.UTC)
         self.airflow_home.mkdir(exist_ok=True)
         _write_private(self.airflow_home / "passwords.json", json.dumps({USER: self.password}))
         environment = self.environment()
@@ -288,6 +301,7 @@ class Stack:
         self._wait_for("api-server", f"{self.airflow_url}/api/v2/version")
         self.airflow.set_pool("warehouse", 1, "Whoever writes to the warehouse: one at a time")
         self.processes.start("scheduler", [airflow, "scheduler", "--skip-serve-logs"], environment)
+        self.airflow.wait_for_dags(DAGS, since=begun)
 
     def build_manifest(self) -> None:
         """Parse the dbt project where it changed: Cosmos reads its manifest."""
