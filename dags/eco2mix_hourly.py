@@ -9,8 +9,7 @@ window.
 
 from datetime import timedelta
 
-from airflow.sdk import DAG
-from airflow.timetables.trigger import CronTriggerTimetable
+from airflow.sdk import DAG, CronTriggerTimetable
 
 from odre.pipeline import TRIAGE, default_args, form, pipeline
 

@@ -54,7 +54,6 @@ def ingest(dataset: str, settings: Settings) -> TaskGroup:
                 task_id="extract",
                 chunk=chunk,
                 settings=settings,
-                execution_timeout=timedelta(hours=1),
                 **one_at_a_time,
             )
             extracted: Any = extract.output

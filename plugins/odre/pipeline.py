@@ -64,6 +64,7 @@ def default_args() -> dict[str, Any]:
     """Owner and retries of every task. What another try cannot mend fails at once, whatever is said here."""
     return {
         "owner": "data-platform",
+        "execution_timeout": timedelta(hours=1),
         "retries": 3,
         "retry_delay": timedelta(seconds=30),
         "retry_exponential_backoff": True,

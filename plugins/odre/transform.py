@@ -161,7 +161,6 @@ def dbt_build(datasets: Sequence[str], settings: Settings) -> DbtTaskGroup:
             "install_deps": False,
             "poke_interval": WATCH_EVERY_S,
             "pre_execute": wait_for_producer,
-            "execution_timeout": timedelta(hours=1),
             # Unit tests prove the SQL when it changes (make test), not the data on every run.
             "env": {"DBT_EXCLUDE_RESOURCE_TYPES": "unit_test"},
             "append_env": True,

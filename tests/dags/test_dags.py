@@ -1,0 +1,138 @@
+"""The DAGs as Airflow reads them: what is there, when it runs, and that nothing can hang, flood or stay unexplained."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCHEDULES = {
+    "eco2mix_hourly": "20 * * * *",
+    "gas_storage_daily": "0 11 * * *",
+    "temperature_monthly": "0 7 1-15 * *",
+}
+DATASETS = {
+    "eco2mix_hourly": {"eco2mix_national_tr", "eco2mix_national_cons_def"},
+    "gas_storage_daily": {"stock_quotidien_stockages_gaz"},
+    "temperature_monthly": {"temperature_quotidienne_regionale"},
+}
+
+
+@pytest.fixture(params=sorted(SCHEDULES))
+def dag(dagbag: Any, request: pytest.FixtureRequest) -> Any:
+    """Each DAG."""
+    return dagbag.dags[request.param]
+
+
+def test_the_folder_gives_the_three_dags_and_no_import_error(dagbag: Any) -> None:
+    assert dagbag.import_errors == {}
+    assert set(dagbag.dags) == set(SCHEDULES)
+
+
+def test_schedule(dag: Any) -> None:
+    assert dag.timetable.expression == SCHEDULES[dag.dag_id]
+    assert str(dag.timetable.timezone) == "Europe/Paris"
+    assert dag.timetable.run_immediately is True
+    assert not dag.catchup
+    assert dag.is_paused_upon_creation is False
+    assert dag.max_active_runs == 2, "a backfill must leave room for the scheduled run beside it"
+
+
+def test_documentation(dag: Any) -> None:
+    assert "Owner" in dag.doc_md
+    assert "When a task fails" in dag.doc_md
+    assert "odre" in dag.tags
+    assert {task.owner for task in dag.tasks} == {"data-platform"}
+
+
+def test_every_task_ends_and_is_retried_within_bounds(dag: Any) -> None:
+    assert [task.task_id for task in dag.tasks if task.execution_timeout is None] == []
+    producer = dag.get_task("dbt.dbt_producer_watcher")
+    assert producer.retries == 0, "a second dbt build beside the models' own would write a table twice at once"
+    assert all(1 <= task.retries <= 3 and task.retry_exponential_backoff for task in dag.tasks if task is not producer)
+
+
+def test_writers_of_shared_tables_take_turns_and_nobody_else_waits_for_them(dag: Any) -> None:
+    in_pool = {task.task_id for task in dag.tasks if task.pool == "warehouse"}
+    merges = {f"{table}.chunks.merge" for table in DATASETS[dag.dag_id]}
+    assert in_pool == merges | {"dbt.dbt_producer_watcher"}
+
+
+def test_flow(dag: Any) -> None:
+    for table in DATASETS[dag.dag_id]:
+        chunks = [f"{table}.chunks.{step}" for step in ("extract", "load", "merge")]
+        for before, after in pairwise(["prepare", f"{table}.gate", *chunks, "join"]):
+            assert after in dag.get_task(before).downstream_task_ids, f"{before} >> {after}"
+    # With every gate shut the build must still be looked at.
+    assert "prepare" in dag.get_task("join").upstream_task_ids
+    assert dag.get_task("join").trigger_rule == "none_failed_min_one_success"
+    assert "dbt.dbt_producer_watcher" in dag.get_task("record").upstream_task_ids
+    assert "dbt.dbt_producer_watcher_done" not in dag.get_task("record").upstream_task_ids
+    assert "join" in dag.get_task("record").upstream_task_ids
+
+
+def test_dbt_group_has_what_the_datasets_touch_and_all_that_it_needs(dag: Any) -> None:
+    manifest = json.loads((ROOT / "include" / "dbt" / "target" / "manifest.json").read_text(encoding="utf-8"))
+    shown = {task.task_id.split(".")[1] for task in dag.tasks if task.task_id.startswith("dbt.")}
+    shown = {name.removesuffix("_run").removesuffix("_seed") for name in shown}
+    wanted: set[str] = set()
+    frontier = [f"source.energy.odre.{table}" for table in DATASETS[dag.dag_id]]
+    descendants: set[str] = set()
+    while frontier:
+        for child in manifest["child_map"][frontier.pop()]:
+            if child.startswith(("model.", "seed.")) and child not in descendants:
+                descendants.add(child)
+                frontier.append(child)
+    frontier = list(descendants)
+    while frontier:
+        node = frontier.pop()
+        if node.startswith(("model.", "seed.")) and node not in wanted:
+            wanted.add(node)
+            frontier.extend(manifest["parent_map"].get(node, ()))
+    assert {name.rsplit(".", 1)[-1] for name in wanted} <= shown
+
+
+def test_form(dag: Any) -> None:
+    fields = {name: dag.params.get_param(name) for name in dag.params}
+    assert set(fields) == {"window_start", "window_end", "force"}
+    assert all(field.description and field.schema["title"] for field in fields.values())
+
+
+@pytest.mark.parametrize(
+    "text", ["2022-06-01", "2022-06-01T06:00", "2022-06-01T06:00:00+02:00", "2022-06-01T04:00:00Z"]
+)
+def test_form_accepts_days_and_times(dagbag: Any, text: str) -> None:
+    for dag in dagbag.dags.values():
+        assert dag.params.get_param("window_start").resolve(text) == text
+
+
+@pytest.mark.parametrize("text", ["yesterday", "01/06/2022", "2022-6-1", "2022-06-01; DROP TABLE x"])
+def test_form_refuses_anything_else(dagbag: Any, text: str) -> None:
+    for dag in dagbag.dags.values():
+        with pytest.raises(ValueError, match="does not match"):
+            dag.params.get_param("window_start").resolve(text)
+
+
+def test_dag_files_fit_on_a_screen() -> None:
+    for path in (ROOT / "dags").glob("*.py"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 100, path.name
+
+
+def test_nothing_but_plugins_is_loaded_as_one(airflow_environment: None) -> None:
+    """Airflow loads every file that ``.airflowignore`` does not name by its bare name; in a process of its own."""
+    script = (
+        "import sys\n"
+        "from airflow import plugins_manager\n"
+        "plugins_manager.ensure_plugins_loaded()\n"
+        "errors = plugins_manager.get_import_errors()\n"
+        "stray = {'client', 'contracts', 'convert', 'hooks', 'operators', 'settings', 'warehouse'} & set(sys.modules)\n"
+        "print(dict(errors), sorted(stray))"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "{} []"
