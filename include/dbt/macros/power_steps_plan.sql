@@ -6,12 +6,14 @@
     consolidated_until  instant of the last consolidated step with a measured consumption, in the same microseconds,
                         or none: real time counts only from 30 minutes after it
     loads_until         commit time of the last load that the build knows of, in the same microseconds
+    loads               marks of the loads that it knows of at that time and shortly before, joined by commas
     logic               hash of the SQL that makes the steps
 
-  The months are those that the ledger says were touched since the table's last build, so the constant bounds that
-  reach the raw tables do not widen as history grows. Everything is rebuilt where there is nothing to go on from (first
-  build, full refresh, no memory of the last build), where the logic changed, and where consolidated figures came to
-  be for the first time or are no more.
+  The months are those that loads touched which the last build did not know, so the constant bounds that reach the raw
+  tables do not widen as history grows; and the month of the newest measure, so that a cleared task does real work.
+  Everything is rebuilt where there is nothing to go on from: on the first build, a full refresh, without memory of the
+  last build, where rows came or went since it, where the logic changed, and where consolidated figures came to be for
+  the first time or are no more.
 
   The plan is made once, before the query is written, and travels in the query's own text (`note_of_plan`): what the
   query reads, the months that it replaces and what is remembered afterwards cannot disagree, whatever is loaded
@@ -23,7 +25,9 @@
       'start_us': '946681200000000', 'end_us': '4102441200000000'
   } -%}
   {%- if not execute -%}
-    {{ return({'ranges': [everything], 'consolidated_until': none, 'loads_until': none, 'logic': ''}) }}
+    {{ return({
+        'ranges': [everything], 'consolidated_until': none, 'loads_until': '0', 'loads': '', 'logic': ''
+    }) }}
   {%- endif -%}
 
   {%- set logic = power_steps_logic() -%}
@@ -31,32 +35,59 @@
   {%- set consolidated_until = find_consolidated_until(last_build.consolidated_until) -%}
   {%- set goes_on = last_build and not flags.FULL_REFRESH
       and last_build.logic == logic
+      and last_build.steps == last_build.steps_then
       and (last_build.consolidated_until is none) == (consolidated_until is none) -%}
 
   {%- set touched_sql -%}
     with loads as (
       select
         loaded_at,
+        high_water,
         coalesce(window_start, first_time) as touched_from,
-        coalesce(window_end, last_time) as touched_until
+        coalesce(window_end, last_time) as touched_until,
+        cast(farm_fingerprint(to_json_string(struct(
+          dataset as dataset, run_id as run_id, chunk as chunk, content_sha256 as content_sha256
+        ))) as string) as mark
       from {{ source('ops', 'loads') }}
       where
         dataset in ('eco2mix-national-tr', 'eco2mix-national-cons-def')
         {%- if goes_on %}
-        -- A load is stamped when its transaction begins and seen when it ends: look a little further back. The last
-        -- load is therefore always taken again, which costs a month or two and makes a cleared task do real work.
+        -- A load is stamped when its transaction begins and seen when that ends: look a little further back.
         and loaded_at >= timestamp_sub(timestamp_micros({{ last_build.loads_until }}), interval 15 minute)
         {%- endif %}
     ),
 
+    newest as (
+      select
+        max(loaded_at) as loaded_at,
+        max(high_water) as high_water
+      from loads
+    ),
+
+    known as (
+      select string_agg(loads.mark, ',' order by loads.mark) as marks
+      from loads
+      cross join newest
+      where loads.loaded_at >= timestamp_sub(newest.loaded_at, interval 15 minute)
+    ),
+
     spans as (
-      select touched_from, touched_until from loads
+      select
+        touched_from,
+        touched_until
+      from loads
+      where mark not in unnest(split('{{ last_build.loads if goes_on }}'))
+      union all
+      select
+        high_water as touched_from,
+        high_water as touched_until
+      from newest
       {%- if goes_on and last_build.consolidated_until != consolidated_until %}
       union all
       -- Real-time steps between the old switch and the new one go, or come back.
       select
-        timestamp_micros({{ [last_build.consolidated_until | int, consolidated_until | int] | min }}),
-        timestamp_micros({{ [last_build.consolidated_until | int, consolidated_until | int] | max }})
+        timestamp_micros({{ [last_build.consolidated_until | int, consolidated_until | int] | min }}) as touched_from,
+        timestamp_micros({{ [last_build.consolidated_until | int, consolidated_until | int] | max }}) as touched_until
       {%- endif %}
     ),
 
@@ -67,15 +98,20 @@
         unnest(generate_date_array(
           date_trunc(date(touched_from, 'Europe/Paris'), month), date(touched_until, 'Europe/Paris'), interval 1 month
         )) as month
+      where touched_from is not null and touched_until is not null
     ),
 
     numbered as (
-      select month, date_sub(month, interval row_number() over (order by month) month) as island
+      select
+        month,
+        date_sub(month, interval row_number() over (order by month) month) as island
       from months
     ),
 
     ranges as (
-      select min(month) as first_day, date_add(max(month), interval 1 month) as end_day
+      select
+        min(month) as first_day,
+        date_add(max(month), interval 1 month) as end_day
       from numbered
       group by island
     )
@@ -85,10 +121,10 @@
       cast(ranges.end_day as string) as end_day,
       cast(unix_micros(timestamp(ranges.first_day, 'Europe/Paris')) as string) as start_us,
       cast(unix_micros(timestamp(ranges.end_day, 'Europe/Paris')) as string) as end_us,
-      newest.loads_until
-    from (
-      select coalesce(cast(unix_micros(max(loaded_at)) as string), '0') as loads_until from loads
-    ) as newest
+      coalesce(cast(unix_micros(newest.loaded_at) as string), '0') as loads_until,
+      coalesce(known.marks, '') as loads
+    from newest
+    cross join known
     left join ranges on true
     order by first_day
   {%- endset -%}
@@ -105,10 +141,9 @@
   {%- else -%}
     {%- do ranges.append(everything) -%}
   {%- endif -%}
-  {%- set loads_until = rows[0]['loads_until'] -%}
-  {%- if goes_on and loads_until == '0' -%}{%- set loads_until = last_build.loads_until -%}{%- endif -%}
   {{ return({
-      'ranges': ranges, 'consolidated_until': consolidated_until, 'loads_until': loads_until, 'logic': logic
+      'ranges': ranges, 'consolidated_until': consolidated_until,
+      'loads_until': rows[0]['loads_until'], 'loads': rows[0]['loads'], 'logic': logic
   }) }}
 {% endmacro %}
 
@@ -126,10 +161,24 @@
   {%- if steps is none or adapter.get_relation(memory.database, memory.schema, memory.identifier) is none -%}
     {{ return({}) }}
   {%- endif -%}
-  {%- set row = run_query('select loads_until, consolidated_until, logic from ' ~ memory).rows[0] -%}
-  {{ return({
-      'loads_until': row['loads_until'], 'consolidated_until': row['consolidated_until'], 'logic': row['logic']
-  }) }}
+  {#- A memory that an earlier version of the project wrote may lack what this one asks for. -#}
+  {%- set columns = adapter.get_columns_in_relation(memory) | map(attribute='name') | list -%}
+  {%- if not ('loads' in columns and 'steps' in columns and 'rebuilt_from' in columns) -%}
+    {{ return({}) }}
+  {%- endif -%}
+  {%- set memory_sql -%}
+    select
+      loads_until,
+      loads,
+      consolidated_until,
+      logic,
+      steps as steps_then,
+      -- Read from the table's metadata: costs nothing, and tells a table that somebody emptied or restored.
+      (select count(*) from {{ steps }}) as steps
+    from {{ memory }}
+  {%- endset -%}
+  {%- set rows = run_query(memory_sql).rows -%}
+  {{ return(dict(rows[0]) if rows | length == 1 else {}) }}
 {% endmacro %}
 
 {#- Hash of every SQL text that has a say in the steps: history made by another logic is made again. -#}
@@ -206,10 +255,12 @@
   create or replace table {{ power_steps_memory() }} as
   select
     '{{ plan.loads_until }}' as loads_until,
+    '{{ plan.loads }}' as loads,
     {{ "'" ~ plan.consolidated_until ~ "'" if plan.consolidated_until is not none else 'cast(null as string)' }}
       as consolidated_until,
     '{{ plan.logic }}' as logic,
     {{ "date '" ~ plan.ranges[0].first_day ~ "'" if plan.ranges else 'cast(null as date)' }} as rebuilt_from,
+    (select count(*) from {{ this }}) as steps,
     current_timestamp() as built_at
   {%- endif -%}
 {%- endmacro %}

@@ -1,0 +1,59 @@
+"""The two emulators, once for all tests of the warehouse, and the real extracts where they are."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from local import environments
+from local.stack import Ports, Source, Stack
+from tests.warehouse.support import ROOT, TestWarehouse
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+@pytest.fixture(scope="session")
+def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Cloud Storage and BigQuery; ``EMULATORS_PYTHON`` names the environment that has them if it is not ours."""
+    storage, bigquery, grpc = _free_ports(3)
+    with pytest.MonkeyPatch.context() as patch:
+        if python := os.environ.get("EMULATORS_PYTHON"):
+            patch.setattr(environments, "ensure_emulators", lambda: Path(python))
+        elif not environments.interpreter("emulators").is_file():
+            pytest.fail("The emulators are not installed: run make test, or name their Python with EMULATORS_PYTHON=…")
+        state = tmp_path_factory.mktemp("emulators")
+        ports = Ports(storage=storage, bigquery=bigquery, bigquery_grpc=grpc)
+        with Stack(Source.generated(), ports, state) as stack:
+            stack.start_warehouse()
+            yield stack
+
+
+@pytest.fixture(scope="session")
+def new_warehouse(
+    emulators: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], TestWarehouse]:
+    """Makes a warehouse with empty tables behind a prefix."""
+    workdir = tmp_path_factory.mktemp("dbt")
+    return lambda prefix: TestWarehouse(prefix, emulators.warehouse.bigquery, workdir).create()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real extracts, which is not part of the project."""
+    folder = Path(os.environ.get("REAL_DATA_DIR", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"The real extracts are not there ({folder}): name their folder with REAL_DATA_DIR=…")
+    return folder
