@@ -47,7 +47,7 @@ ROW_TEXT_CHARACTERS: Final = 500
 
 PARIS: Final = ZoneInfo("Europe/Paris")
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-#: Whole numbers up to here survive a float64.
+#: Whole numbers below this survive a float64.
 EXACT_IN_FLOAT64: Final = 2.0**53
 
 QUARANTINE_SCHEMA: Final = pa.schema(
@@ -336,7 +336,7 @@ def _is_whole(numbers: pa.Array) -> bool:
     """Whether all float64 values are whole numbers that a float64 holds exactly."""
     if numbers.null_count == len(numbers):
         return True
-    exact = pc.less_equal(pc.abs(numbers), EXACT_IN_FLOAT64)
+    exact = pc.less(pc.abs(numbers), EXACT_IN_FLOAT64)
     return _all(pc.and_(exact, pc.equal(numbers, pc.floor(numbers))))
 
 
@@ -363,7 +363,7 @@ def _read_unusual(text: str, column: Column) -> Any:
             number = pa.scalar(text).cast(pa.float64()).as_py()
         except pa.ArrowInvalid:
             return None
-        return int(number) if abs(number) <= EXACT_IN_FLOAT64 and number == int(number) else None
+        return int(number) if abs(number) < EXACT_IN_FLOAT64 and number == int(number) else None
     if column.type == "FLOAT64" and not pc.is_finite(value).as_py():
         return None
     return value.as_py()
@@ -399,7 +399,8 @@ def _cast_text(texts: pa.Array, column: Column, markers: pa.Array) -> tuple[pa.A
     unusual = pc.if_else(usual, nothing, trimmed).dictionary_encode()
     read = _array([_read_unusual(text, column) for text in unusual.dictionary.to_pylist()], column.arrow_type)
     values = pc.coalesce(values, read.take(unusual.indices))
-    return values, pc.and_(pc.is_null(values), pc.is_valid(trimmed))
+    wrong = pc.and_(pc.is_null(values), pc.is_valid(trimmed))
+    return values, wrong if _any(wrong) else None
 
 
 class _Quarantine:
@@ -631,7 +632,7 @@ class _Converter:
             arrays[name], not_typed = _cast_text(texts[name], column, markers)
             if not_typed is None and column.type == "INT64" and not_text is None:
                 self._learn_spelling(name, texts[name], arrays[name])
-            masks = [mask for mask in (not_text, not_typed) if mask is not None and _any(mask)]
+            masks = [mask for mask in (not_text, not_typed) if mask is not None]
             if masks:
                 bad[name] = _or(masks)
         no_key = _or([pc.is_null(arrays[name]) for name in self.contract.key])

@@ -12,6 +12,7 @@ from airflow.sdk import TaskGroup, task_group
 from odre import warehouse
 from odre.contracts import read_contract
 from odre.operators import OdreGateOperator, OdreToGCSOperator
+from odre.priority import ScheduledFirst
 from odre.settings import Settings
 
 #: The pool, of one slot, of every task that writes tables which others write too.
@@ -45,8 +46,9 @@ def ingest(dataset: str, settings: Settings) -> TaskGroup:
             task_id="gate", dataset=dataset, settings=settings, execution_timeout=timedelta(minutes=10)
         )
 
-        # One chunk of a run at a time: a backfill of years never takes all slots from the runs beside it.
-        one_at_a_time: dict[str, Any] = {"max_active_tis_per_dagrun": 1}
+        # One chunk of a run at a time, and scheduled runs first: a backfill of years never holds up the runs beside it
+        # for longer than a chunk.
+        modestly: dict[str, Any] = {"max_active_tis_per_dagrun": 1, "weight_rule": ScheduledFirst()}
 
         @task_group(group_id="chunks")
         def ingest_chunk(chunk: dict[str, Any]) -> None:
@@ -54,7 +56,7 @@ def ingest(dataset: str, settings: Settings) -> TaskGroup:
                 task_id="extract",
                 chunk=chunk,
                 settings=settings,
-                **one_at_a_time,
+                **modestly,
             )
             extracted: Any = extract.output
             load = GCSToBigQueryOperator(
@@ -70,7 +72,7 @@ def ingest(dataset: str, settings: Settings) -> TaskGroup:
                 location=settings.location,
                 labels={"dataset": contract.dataset},
                 execution_timeout=timedelta(minutes=30),
-                **one_at_a_time,
+                **modestly,
             )
             run_table = f"{{{{ ti.xcom_pull(task_ids='{extract.task_id}', map_indexes=ti.map_index)['run_table'] }}}}"
             merge = BigQueryInsertJobOperator(
@@ -86,7 +88,7 @@ def ingest(dataset: str, settings: Settings) -> TaskGroup:
                 location=settings.location,
                 pool=WAREHOUSE_POOL,
                 execution_timeout=timedelta(minutes=30),
-                **one_at_a_time,
+                **modestly,
             )
             load >> merge
 

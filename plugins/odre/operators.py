@@ -159,8 +159,8 @@ class OdreGateOperator(BaseOperator):
 class OdreToGCSOperator(BaseOperator):
     """One chunk of a dataset, from the source to one Parquet object of the lake, with its manifest.
 
-    Objects are named by their content and never overwritten with another. Returns what load and merge need, each
-    part an XCom: the object's name, the run's table, the bounds on the partition column and the manifest with the quarantined rows.
+    Objects are named by their content and never overwritten with another. Returns what load and merge need, each part
+    an XCom: the object's name, the run's table, bounds on the partition column, the manifest with the quarantined rows.
 
     Raises:
         AirflowFailException: the source or its data are refused; nothing counts as landed.

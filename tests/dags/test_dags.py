@@ -7,6 +7,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -62,6 +63,16 @@ def test_writers_of_shared_tables_take_turns_and_nobody_else_waits_for_them(dag:
     in_pool = {task.task_id for task in dag.tasks if task.pool == "warehouse"}
     merges = {f"{table}.chunks.merge" for table in DATASETS[dag.dag_id]}
     assert in_pool == merges | {"dbt.dbt_producer_watcher"}
+
+
+def test_scheduled_runs_go_before_those_that_someone_started(dag: Any) -> None:
+    for table in DATASETS[dag.dag_id]:
+        for step in ("extract", "load", "merge"):
+            task = dag.get_task(f"{table}.chunks.{step}")
+            weigh = task.weight_rule.get_weight
+            scheduled, manual = (SimpleNamespace(run_id=f"{kind}__2026-01-01") for kind in ("scheduled", "manual"))
+            assert weigh(scheduled) > weigh(manual)
+            assert task.max_active_tis_per_dagrun == 1
 
 
 def test_flow(dag: Any) -> None:
