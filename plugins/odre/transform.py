@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow.providers.google.cloud.operators.bigquery import BigQueryInsertJobOperator
-from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
-from airflow.sdk import BaseOperator, Context
-from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
+from airflow.sdk import BaseOperator, Context, TriggerRule
+from airflow.sdk.exceptions import AirflowSkipException
 from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
 from cosmos.constants import (
     PRODUCER_WATCHER_DONE_TASK_ID,
@@ -30,8 +29,6 @@ from odre.ingest import WAREHOUSE_POOL, query_job, query_parameter
 from odre.settings import Settings
 
 DBT_GROUP = "dbt"
-#: How often a task that watches dbt looks for its model's end, seconds.
-WATCH_EVERY_S = 3
 
 
 def dbt_project_dir() -> Path:
@@ -113,31 +110,16 @@ class BuildGateOperator(BaseOperator):
         return {"started_at": started_at.isoformat(), "project_hash": current_hash}
 
 
-def wait_for_producer(context: Context) -> None:
-    """Before a model's or test's task: on another try, wait until the producer is done.
+def dbt_build(datasets: Sequence[str], after: BaseOperator, before: BaseOperator) -> DbtTaskGroup:
+    """The part of the dbt project that the datasets touch: what descends from them and all that this needs.
 
-    The first try watches the one ``dbt build`` of the producer. A later one (a retry, or someone cleared the task,
-    the group or the run) runs its own model, but must neither write beside a producer that still runs nor take the
-    reports of an earlier try, which Airflow keeps until the producer starts anew, for this one's.
+    One task runs the one ``dbt build``; then each model, seed and set of tests has a task that shows how it went. On
+    another try (a retry, or someone cleared the task, the group or the run) the first skips itself and each of the
+    others runs its own part. They come after the build and not beside it: two writers never meet on a table, nobody
+    takes the reports of an earlier try for this one's, and no task waits in a slot.
     """
-    ti = context["ti"]
-    if ti.try_number == 1:
-        return
-    task: Any = context["task"]
-    states = ti.get_task_states(dag_id=ti.dag_id, task_ids=[task.producer_task_id], run_ids=[ti.run_id])
-    if states.get(ti.run_id, {}).get(task.producer_task_id) not in ("success", "failed", "skipped", "upstream_failed"):
-        raise TaskDeferred(
-            trigger=TimeDeltaTrigger(timedelta(seconds=WATCH_EVERY_S)),
-            method_name="execute",
-            timeout=timedelta(hours=2),
-        )
-
-
-def dbt_build(datasets: Sequence[str], settings: Settings) -> DbtTaskGroup:
-    """The part of the dbt project that the datasets touch: what descends from them and all that this needs."""
-    tables = [read_contract(dataset).table for dataset in datasets]
     manifest = read_manifest()
-    return DbtTaskGroup(
+    group = DbtTaskGroup(
         group_id=DBT_GROUP,
         project_config=ProjectConfig(
             dbt_project_path=dbt_project_dir(), manifest_path=manifest_path(), install_dbt_deps=False
@@ -149,23 +131,30 @@ def dbt_build(datasets: Sequence[str], settings: Settings) -> DbtTaskGroup:
         ),
         render_config=RenderConfig(
             load_method=LoadMode.DBT_MANIFEST,
-            select=selection(manifest, tables),
+            select=selection(manifest, [read_contract(dataset).table for dataset in datasets]),
             test_behavior=TestBehavior.AFTER_EACH,
         ),
         execution_config=ExecutionConfig(
             execution_mode=ExecutionMode.WATCHER,
-            # The one dbt build: alone in the warehouse, never twice in a run.
-            setup_operator_args={"pool": WAREHOUSE_POOL, "retries": 0, "pre_execute": None},
+            setup_operator_args={"pool": WAREHOUSE_POOL, "retries": 0},
         ),
         operator_args={
             "install_deps": False,
-            "poke_interval": WATCH_EVERY_S,
-            "pre_execute": wait_for_producer,
             # Unit tests prove the SQL when it changes (make test), not the data on every run.
             "env": {"DBT_EXCLUDE_RESOURCE_TYPES": "unit_test"},
             "append_env": True,
         },
     )
+    # Cosmos's task with the one dbt build, and the empty one that follows it.
+    build: Any = group.get_child_by_label(PRODUCER_WATCHER_TASK_ID)
+    built: Any = group.get_child_by_label(PRODUCER_WATCHER_DONE_TASK_ID)
+    parts = [task for task in group.get_roots() if task is not build]
+    after >> [build, *parts]
+    built.trigger_rule = TriggerRule.ALL_DONE  # a model that failed is shown by its own task
+    built >> parts
+    # The build's own end counts too: it has tests of sources, which have no task of their own.
+    [build, *group.get_leaves()] >> before
+    return group
 
 
 def transform(datasets: Sequence[str], settings: Settings) -> BaseOperator:
@@ -179,7 +168,6 @@ def transform(datasets: Sequence[str], settings: Settings) -> BaseOperator:
         execution_timeout=timedelta(minutes=10),
     )
     fixed: Any = join.output
-    group = dbt_build(datasets, settings)
     record = BigQueryInsertJobOperator(
         task_id="record",
         configuration=query_job(
@@ -196,9 +184,5 @@ def transform(datasets: Sequence[str], settings: Settings) -> BaseOperator:
         trigger_rule="none_failed_min_one_success",
         execution_timeout=timedelta(minutes=10),
     )
-    join >> group
-    producer = group.get_child_by_label(PRODUCER_WATCHER_TASK_ID)
-    done = group.get_child_by_label(PRODUCER_WATCHER_DONE_TASK_ID)
-    # Cosmos's last task succeeds even when the build was skipped; what counts is the build itself and its last models.
-    [producer, *(leaf for leaf in group.get_leaves() if leaf is not done)] >> record
+    dbt_build(datasets, after=join, before=record)
     return join

@@ -83,9 +83,20 @@ def test_flow(dag: Any) -> None:
     # With every gate shut the build must still be looked at.
     assert "prepare" in dag.get_task("join").upstream_task_ids
     assert dag.get_task("join").trigger_rule == "none_failed_min_one_success"
-    assert "dbt.dbt_producer_watcher" in dag.get_task("record").upstream_task_ids
-    assert "dbt.dbt_producer_watcher_done" not in dag.get_task("record").upstream_task_ids
-    assert "join" in dag.get_task("record").upstream_task_ids
+
+
+def test_models_have_their_turn_after_the_build_and_none_when_nothing_was_to_build(dag: Any) -> None:
+    build, built = (dag.get_task(f"dbt.dbt_producer_watcher{suffix}") for suffix in ("", "_done"))
+    assert build.upstream_task_ids == {"join"}
+    assert built.upstream_task_ids == {build.task_id}
+    assert built.trigger_rule == "all_done"
+    firsts = [task for task in dag.tasks if built.task_id in task.upstream_task_ids]
+    assert len(firsts) >= 4
+    # "built" succeeds after a build that was skipped: that nothing was to build reaches the models through "join".
+    assert all(task.upstream_task_ids == {"join", built.task_id} for task in firsts)
+    record = dag.get_task("record")
+    assert {"join", build.task_id} < record.upstream_task_ids
+    assert built.task_id not in record.upstream_task_ids
 
 
 def test_dbt_group_has_what_the_datasets_touch_and_all_that_it_needs(dag: Any) -> None:
