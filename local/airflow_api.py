@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -78,6 +78,11 @@ class AirflowApi:
             "dag_runs"
         ]
         return found
+
+    def next_run(self, dag_id: str) -> datetime:
+        """When the scheduler is to start the DAG's next run; the distant past where it has not settled that yet."""
+        after = self.call("GET", f"dags/{dag_id}")["next_dagrun_run_after"]
+        return datetime.fromisoformat(after) if after else datetime.min.replace(tzinfo=UTC)
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
         """Start a run, with the parameters of ``conf``, and return its id."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from local.basics import ROOT, LocalError
 
 #: Seconds that a process has to end by itself.
-GRACE = 15.0
+GRACE = 8.0
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,23 +17,32 @@ from local.basics import ROOT, say
 #: States of a task that will not change by themselves.
 ENDED: Final = {"success", "skipped", "failed", "upstream_failed", "removed"}
 
-#: Seconds in which a scheduled run that is due has appeared.
-DUE: Final = 8.0
+#: Seconds that the scheduler has to start what is due.
+DUE: Final = 60.0
 
 #: Seconds without news after which a line tells that work goes on.
 SILENCE: Final = 15.0
 
 
 def adopt_or_trigger(api: AirflowApi, dag_ids: list[str]) -> dict[str, str]:
-    """The run of each DAG to follow: one that is under way, or due just now by its schedule, else a new one."""
+    """The run of each DAG to follow: one that is under way or due by its schedule, else a new one.
+
+    A DAG's next run lies in the future only once the scheduler has started the one that was due.
+    """
     adopted: dict[str, str] = {}
     deadline = time.monotonic() + DUE
-    while time.monotonic() < deadline and len(adopted) < len(dag_ids):
-        for dag_id in set(dag_ids) - set(adopted):
-            if active := api.runs(dag_id, UNFINISHED):
+    for dag_id in dag_ids:
+        while dag_id not in adopted:
+            active = api.runs(dag_id, UNFINISHED)
+            if active:
                 adopted[dag_id] = active[0]["dag_run_id"]
-        time.sleep(0.5)
-    return {dag_id: adopted.get(dag_id) or api.trigger(dag_id) for dag_id in dag_ids}
+            elif api.next_run(dag_id) > datetime.now(UTC) or time.monotonic() > deadline:
+                # Between the two questions a run may have begun.
+                active = api.runs(dag_id, UNFINISHED)
+                adopted[dag_id] = active[0]["dag_run_id"] if active else api.trigger(dag_id)
+            else:
+                time.sleep(0.5)
+    return adopted
 
 
 @dataclass

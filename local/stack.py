@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import time
@@ -222,6 +223,8 @@ class Stack:
             "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
+            "AIRFLOW__COSMOS__CACHE_DIR": str(self.state / "tmp" / "cosmos"),
+            "TMPDIR": str(self.state / "tmp"),
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "False",
             "DO_NOT_TRACK": "1",
         }
@@ -290,6 +293,8 @@ class Stack:
         python = environments.ensure_airflow()
         begun = datetime.datetime.now(datetime.UTC)
         self.airflow_home.mkdir(exist_ok=True)
+        shutil.rmtree(self.state / "tmp", ignore_errors=True)
+        (self.state / "tmp").mkdir()
         _write_private(self.airflow_home / "passwords.json", json.dumps({USER: self.password}))
         environment = self.environment()
         self._run("Airflow's database", [str(python.parent / "airflow"), "db", "migrate"], environment)
