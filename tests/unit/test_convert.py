@@ -484,12 +484,11 @@ def test_quoted_separators_and_line_ends_are_text(tmp_path: Path) -> None:
 
 
 def test_a_quote_within_a_text_opens_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convert_module, "LONGEST_ROW_BYTES", 100)
-    rows = [f"2022-11-{day:02};1;{'5' if day > 1 else chr(34).join('5 ')} pipe;A" for day in range(1, 31)]
-    content = "\n".join(["date;stock_fin_de_journee;source;pits", *rows, ""]).encode()
-    assert content.count(b'"') == 1
-    for size in (1, 20, 50, 1 << 20):
-        assert convert(content, tmp_path, GAS, block_bytes=size).rows_landed == 30
+    monkeypatch.setattr(convert_module, "LONGEST_ROW_BYTES", 5_000)
+    rows = [gas_row(f"{date(2020, 1, 1) + timedelta(days=day)}", "A") for day in range(1000)]
+    content = to_csv(rows).replace(b"Storengy", b'5" pipe', 1)
+    for size in (100, 1000, 1 << 20):
+        assert convert(content, tmp_path, GAS, block_bytes=size).rows_landed == 1000
 
 
 def test_a_last_row_without_line_end_counts_and_is_told(tmp_path: Path) -> None:
@@ -637,7 +636,7 @@ def test_numbers_published_as_text_are_no_drift() -> None:
 def test_an_absent_required_column_is_refused() -> None:
     fields = fields_of(POWER)
     del fields["consommation"], fields["gaz"]
-    with pytest.raises(ContractBroken, match="eco2mix-national-tr, .* columns are absent: consommation, gaz"):
+    with pytest.raises(ContractBroken, match=r"eco2mix-national-tr, .* columns are absent: consommation, gaz"):
         detect_drift(POWER, fields)
 
 

@@ -104,6 +104,7 @@ def test_chunks_are_exactly_the_window(
 def test_the_ordinary_window_starts_its_lookback_before_the_high_water_mark() -> None:
     assert ordinary_window(POWER, NOW, None, NOW) == Window(NOW - timedelta(days=3))
     assert ordinary_window(GAS, utc(2026, 9, 13), None, NOW) == Window(utc(2026, 8, 9))
+    assert ordinary_window(GAS, utc(2026, 9, 20), None, NOW) == Window(utc(2026, 8, 11))
 
 
 def test_a_high_water_mark_in_the_future_does_not_move_the_window() -> None:
