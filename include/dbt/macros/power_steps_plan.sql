@@ -24,7 +24,9 @@
       'first_day': var('first_day'), 'end_day': '2100-01-01',
       'start_us': '946681200000000', 'end_us': '4102441200000000'
   } -%}
-  {%- if not execute -%}
+  {%- set ledger = source('ops', 'loads') -%}
+  {#- While the project is parsed, or compiled where `prepare` has not made the tables yet: there is nothing to ask. -#}
+  {%- if not execute or adapter.get_relation(ledger.database, ledger.schema, ledger.identifier) is none -%}
     {{ return({
         'ranges': [everything], 'consolidated_until': none, 'loads_until': '0', 'loads': '', 'logic': ''
     }) }}
@@ -48,7 +50,7 @@
         cast(farm_fingerprint(to_json_string(struct(
           dataset as dataset, run_id as run_id, chunk as chunk, content_sha256 as content_sha256
         ))) as string) as mark
-      from {{ source('ops', 'loads') }}
+      from {{ ledger }}
       where
         dataset in ('eco2mix-national-tr', 'eco2mix-national-cons-def')
         {%- if goes_on %}

@@ -1,7 +1,11 @@
 -- Operators publish on different days: a sum over those that happen to be there would drop by 30 TWh. A day has a
 -- national stock only when every storage point expected on that day is there.
 with stocks as (
-  select day, storage_point, stock_gwh from {{ ref('stg_odre__gas_stock') }}
+  select
+    day,
+    storage_point,
+    stock_gwh
+  from {{ ref('stg_odre__gas_stock') }}
   where stock_gwh is not null
 ),
 

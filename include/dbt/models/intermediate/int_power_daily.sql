@@ -10,9 +10,9 @@ with steps as (
   select
     *,
     {% for source in production_sources() %}
-    coalesce({{ source }}_mw, 0){{ ' +' if not loop.last }}
+      coalesce({{ source }}_mw, 0){{ ' +' if not loop.last }}
     {% endfor %}
-    as production_mw,
+      as production_mw,
     count(*) over (half_hour) as steps_in_half_hour,
     max(instant) over () as last_instant
   from {{ ref('power_steps') }}
@@ -42,15 +42,15 @@ daily as (
     sum(consumption_mw * step_minutes) / 60 as consumption_mwh,
     sum(production_mw * step_minutes) / 60 as production_mwh,
     {% for name in energies %}
-    sum({{ name }}_mw * step_minutes) / 60 as {{ name }}_mwh,
+      sum({{ name }}_mw * step_minutes) / 60 as {{ name }}_mwh,
     {% endfor %}
     {% for name in production_sources() + technologies() %}
-    sum(if({{ name }}_mw is null, 0, step_minutes)) / 60 as {{ name }}_measured_hours,
+      sum(if({{ name }}_mw is null, 0, step_minutes)) / 60 as {{ name }}_measured_hours,
     {% endfor %}
     {% for border in borders() %}
-    {%- set exchange = 'commercial_exchange_' ~ border ~ '_mw' %}
-    sum(if({{ exchange }} < 0, 0, {{ exchange }}) * exchange_minutes) / 60 as import_{{ border }}_mwh,
-    sum(if({{ exchange }} > 0, 0, -{{ exchange }}) * exchange_minutes) / 60 as export_{{ border }}_mwh,
+      {%- set exchange = 'commercial_exchange_' ~ border ~ '_mw' %}
+      sum(if({{ exchange }} < 0, 0, {{ exchange }}) * exchange_minutes) / 60 as import_{{ border }}_mwh,
+      sum(if({{ exchange }} > 0, 0, -{{ exchange }}) * exchange_minutes) / 60 as export_{{ border }}_mwh,
     {% endfor %}
     -- Grams of CO2 go with the energy that they were emitted for.
     safe_divide(
@@ -70,14 +70,14 @@ select
   consumption_mwh,
   production_mwh,
   {% for name in energies %}
-  {{ name }}_mwh,
+    {{ name }}_mwh,
   {% endfor %}
   {% for name in production_sources() + technologies() %}
-  {{ name }}_measured_hours,
+    {{ name }}_measured_hours,
   {% endfor %}
   {% for border in borders() %}
-  import_{{ border }}_mwh,
-  export_{{ border }}_mwh,
+    import_{{ border }}_mwh,
+    export_{{ border }}_mwh,
   {% endfor %}
   co2_g_per_kwh
 from daily

@@ -1,8 +1,10 @@
 {#- Inlined into `power_steps`: the plan's constant bounds must reach the raw tables. -#}
 {{ config(materialized='ephemeral') }}
 
--- depends_on: {{ source('ops', 'loads') }}
 {%- set plan = power_steps_plan() %}
+{#- Half an hour after the last consolidated step; from the beginning where nothing is consolidated. -#}
+{%- set real_time_from_us =
+  (plan.consolidated_until | int) + 30 * 60 * 1000000 if plan.consolidated_until is not none else 0 %}
 {%- set shared_columns = shared_step_columns() %}
 {%- set real_time_columns = real_time_step_columns() %}
 
@@ -13,12 +15,10 @@ with consolidated as (
     instant,
     30 as step_minutes,
     nature,
-    {% for column in shared_columns %}
-    {{ column }},
-    {% endfor %}
     {% for column in real_time_columns %}
-    cast(null as int64) as {{ column }}{{ ',' if not loop.last }}
+      cast(null as int64) as {{ column }},
     {% endfor %}
+    {{ shared_columns | join(',\n    ') }}
   from {{ ref('stg_odre__eco2mix_national_cons_def') }}
   where
     {{ instant_in_plan(plan, 'instant') }}
@@ -33,32 +33,24 @@ real_time as (
     instant,
     15 as step_minutes,
     nature,
-    {% for column in shared_columns + real_time_columns %}
-    {{ column }}{{ ',' if not loop.last }}
-    {% endfor %}
+    {{ (real_time_columns + shared_columns) | join(',\n    ') }}
   from {{ ref('stg_odre__eco2mix_national_tr') }}
   where
     {{ instant_in_plan(plan, 'instant') }}
-    {% if plan.consolidated_until is not none %}
-    and instant >= timestamp_add(timestamp_micros({{ plan.consolidated_until }}), interval 30 minute)
-    {% endif %}
+    and instant >= timestamp_micros({{ real_time_from_us }})
 ),
 
 real_time_with_held_exchanges as (
   -- Commercial exchanges are fixed by half-hour or hour; until 2023 the source leaves :15 and :45 empty.
   select
-    instant,
-    step_minutes,
-    nature,
-    {% for column in shared_columns + real_time_columns %}
-    {% if column.startswith('commercial_exchange_') %}
-    coalesce(
-      {{ column }}, max(if(extract(minute from instant) in (0, 30), {{ column }}, null)) over (half_hour)
-    ) as {{ column }}{{ ',' if not loop.last }}
-    {% else %}
-    {{ column }}{{ ',' if not loop.last }}
-    {% endif %}
-    {% endfor %}
+    * replace (
+      {% for border in borders() %}
+        {%- set exchange = 'commercial_exchange_' ~ border ~ '_mw' %}
+        coalesce(
+          {{ exchange }}, max(if(extract(minute from instant) in (0, 30), {{ exchange }}, null)) over (half_hour)
+        ) as {{ exchange }}{% if not loop.last %},{% endif %}
+      {% endfor %}
+    )
   from real_time
   window half_hour as (partition by div(unix_seconds(instant), 1800))
 ),
@@ -75,8 +67,6 @@ select
   date(instant, 'Europe/Paris') as day,
   step_minutes,
   nature,
-  {% for column in shared_columns + real_time_columns %}
-  {{ column }}{{ ',' if not loop.last }}
-  {% endfor %}
+  {{ (shared_columns + real_time_columns) | join(',\n  ') }}
 from all_steps
 where consumption_mw is not null and instant <= current_timestamp()

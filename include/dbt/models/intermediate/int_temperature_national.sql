@@ -16,13 +16,13 @@ with regional as (
 select
   day,
   -- Six decimals: beyond them a sum of floating-point numbers depends on its order.
-  {% for name in ['mean', 'min', 'max'] %}
+  round(sum(temperature_mean_c * population) / sum(population), 6) as temperature_mean_c,
   if(
-    countif(temperature_{{ name }}_c is null) = 0,
-    round(sum(temperature_{{ name }}_c * population) / sum(population), 6),
-    null
-  ) as temperature_{{ name }}_c{{ ',' if not loop.last }}
-  {% endfor %}
+    countif(temperature_min_c is null) = 0, round(sum(temperature_min_c * population) / sum(population), 6), null
+  ) as temperature_min_c,
+  if(
+    countif(temperature_max_c is null) = 0, round(sum(temperature_max_c * population) / sum(population), 6), null
+  ) as temperature_max_c
 from regional
 group by day
 having countif(temperature_mean_c is null) = 0

@@ -5,37 +5,60 @@ with power as (
 ),
 
 gas as (
-  select day, stock_gwh, flow_gwh, fullness_pct from {{ ref('gas_stock_daily') }}
+  select
+    day,
+    stock_gwh,
+    flow_gwh,
+    fullness_pct
+  from {{ ref('gas_stock_daily') }}
   where storage_point = 'France'
 ),
 
 temperature as (
-  select day, temperature_mean_c, heating_degree_days, category from {{ ref('temperature_daily') }}
+  select
+    day,
+    temperature_mean_c,
+    heating_degree_days,
+    category
+  from {{ ref('temperature_daily') }}
 ),
 
 top_sources as (
-  select day, array_agg(source order by energy_mwh desc, source limit 1)[safe_offset(0)] as top_source
+  select
+    day,
+    source as top_source
   from {{ ref('energy_mix_daily') }}
   where energy_mwh > 0
-  group by day
+  qualify row_number() over (
+    partition by day
+    order by energy_mwh desc, source asc
+  ) = 1
 ),
 
 exports as (
-  select power.day, part.border, part.export_mwh
+  select
+    power.day,
+    part.border,
+    part.export_mwh
   from power
   cross join
     unnest([
       {% for border in borders() %}
-      struct('{{ border }}' as border, export_{{ border }}_mwh as export_mwh){{ ',' if not loop.last }}
+        struct('{{ border }}' as border, export_{{ border }}_mwh as export_mwh){{ ',' if not loop.last }}
       {% endfor %}
     ]) as part
 ),
 
 top_exports as (
-  select day, array_agg(border order by export_mwh desc, border limit 1)[safe_offset(0)] as top_export_destination
+  select
+    day,
+    border as top_export_destination
   from exports
   where export_mwh > 0
-  group by day
+  qualify row_number() over (
+    partition by day
+    order by export_mwh desc, border asc
+  ) = 1
 ),
 
 days as (
@@ -50,11 +73,11 @@ select
   days.day,
   power.consumption_mwh,
   {% for name in energies %}
-  power.{{ name }}_mwh,
+    power.{{ name }}_mwh,
   {% endfor %}
   {% for border in borders() %}
-  power.import_{{ border }}_mwh,
-  power.export_{{ border }}_mwh,
+    power.import_{{ border }}_mwh,
+    power.export_{{ border }}_mwh,
   {% endfor %}
   power.co2_g_per_kwh,
   gas.stock_gwh as gas_stock_gwh,

@@ -12,9 +12,9 @@ with by_source as (
   cross join
     unnest([
       {% for source in production_sources() %}
-      struct(
-        '{{ source }}' as source, {{ source }}_mwh as energy_mwh, {{ source }}_measured_hours as measured_hours
-      ){{ ',' if not loop.last }}
+        struct(
+          '{{ source }}' as source, {{ source }}_mwh as energy_mwh, {{ source }}_measured_hours as measured_hours
+        ){{ ',' if not loop.last }}
       {% endfor %}
     ]) as part
 )

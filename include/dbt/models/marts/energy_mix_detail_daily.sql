@@ -13,11 +13,11 @@ with by_technology as (
   cross join
     unnest([
       {% for technology in technologies() %}
-      struct(
-        '{{ technology }}' as technology,
-        {{ technology }}_mwh as energy_mwh,
-        {{ technology }}_measured_hours as measured_hours
-      ){{ ',' if not loop.last }}
+        struct(
+          '{{ technology }}' as technology,
+          {{ technology }}_mwh as energy_mwh,
+          {{ technology }}_measured_hours as measured_hours
+        ){{ ',' if not loop.last }}
       {% endfor %}
     ]) as part
 )

@@ -12,7 +12,5 @@ select
   day,
   step_minutes,
   nature,
-  {% for column in shared_step_columns() + real_time_step_columns() %}
-  {{ column }}{{ ',' if not loop.last }}
-  {% endfor %}
+  {{ (shared_step_columns() + real_time_step_columns()) | join(',\n  ') }}
 from {{ ref('int_power_steps') }}
