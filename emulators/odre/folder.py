@@ -36,7 +36,7 @@ _CANONICAL_INTEGER: Final = r"^(?:0|-?[1-9]\d{0,17})$"
 _NUMBER: Final = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
 
 #: Files that changed so recently may change again without their time telling, ns.
-CLOCK_TICK_NS: Final = 100_000_000
+CLOCK_TICK_NS: Final = 2_000_000_000
 
 #: What identifies the state of a folder's files without reading them.
 Signature = tuple[tuple[str, int, int], ...]

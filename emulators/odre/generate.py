@@ -179,25 +179,15 @@ class _Steps:
         return _day_number(self.first) * 86_400 + STEP * np.arange(self.days * STEPS_A_DAY, dtype=np.int64)
 
     @cached_property
-    def _found(self) -> tuple[Ints, Mask]:
+    def utc(self) -> Ints:
+        """Seconds since 1970-01-01T00:00:00Z."""
         wall_clock = pa.array(self.local, pa.timestamp("s"))
         instants = pc.assume_timezone(wall_clock, "Europe/Paris", ambiguous="latest", nonexistent="latest")
         exists = pc.equal(pc.local_timestamp(instants), wall_clock).to_numpy(zero_copy_only=False)
         utc = instants.cast(pa.int64()).to_numpy(zero_copy_only=False).copy()
         # A time that the clocks leap over is counted on from the time before: it collides with the hour after.
         before = np.maximum.accumulate(np.where(exists, np.arange(len(utc)), 0))
-        utc = np.where(exists, utc, self.local - (self.local - utc)[before])
-        return utc, exists
-
-    @property
-    def utc(self) -> Ints:
-        """Seconds since 1970-01-01T00:00:00Z."""
-        return self._found[0]
-
-    @property
-    def exists(self) -> Mask:
-        """Whether the wall clock ever shows that time."""
-        return self._found[1]
+        return np.asarray(np.where(exists, utc, self.local - (self.local - utc)[before]))
 
     def blocks(self) -> list[_Steps]:
         """The same in pieces that fit into memory with all columns."""
@@ -240,8 +230,6 @@ def _power(noise: _Noise, steps: _Steps) -> dict[str, Floats]:
         + 4_300.0 * evening
         - 4_900.0 * night
         + 600.0 * slow("consommation", 7)
-        # A wall-clock time that does not exist has a figure all the same, and not that of the hour it collides with.
-        - np.where(steps.exists, 0.0, 2_500.0)
     )
     availability = 0.64 + 0.10 * season + 0.05 * slow("nucleaire", 480)
     true["nucleaire"] = np.clip(62_000.0 * availability + 900.0 * slow("modulation", 20), 15_000.0, 61_000.0)

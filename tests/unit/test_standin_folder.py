@@ -257,6 +257,16 @@ def test_content_is_read_again_at_metadata_requests_alone(tmp_path: Path) -> Non
     assert source.dataset(GAS, refresh=True) is None
 
 
+def test_an_edit_within_a_tick_of_the_clock_is_seen(tmp_path: Path) -> None:
+    path = write(tmp_path, f"{GAS}.csv", STOCK)
+    written = path.stat().st_mtime_ns
+    source = FolderSource(tmp_path)
+    served(source, GAS)
+    path.write_text(STOCK.replace("26222.5", "26222.6"), newline="")
+    os.utime(path, ns=(written, written))
+    assert 26_222.6 in served(source, GAS).table["stock_fin_de_journee"].to_pylist()
+
+
 def test_a_state_file_of_something_else_is_refused(tmp_path: Path) -> None:
     state = write(tmp_path, "marks.json", '{"a": 1}')
     with pytest.raises(UnreadableFile, match="marks"):
