@@ -268,7 +268,7 @@ class OdreClient:
                 return action()
             except _Transient as failed:
                 if attempt == self.max_tries:
-                    raise failed.last from failed
+                    raise failed.last from None  # its message has the innermost reason
                 wait_s = failed.wait_s
                 if wait_s is None:
                     wait_s = min(2.0**attempt, LONGEST_BACK_OFF_S) * random.uniform(0.5, 1.0)
@@ -408,7 +408,7 @@ def _root_cause(error: BaseException) -> str:
     reason: BaseException = error
     while True:
         inner = getattr(reason, "reason", None) or next(
-            (argument for argument in reason.args if isinstance(argument, BaseException)), None
+            (argument for argument in reason.args if isinstance(argument, BaseException)), reason.__cause__
         )
         if not isinstance(inner, BaseException):
             return str(reason) or type(reason).__name__
