@@ -42,9 +42,7 @@ def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def new_warehouse(
-    emulators: Stack, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], TestWarehouse]:
+def new_warehouse(emulators: Stack, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], TestWarehouse]:
     """Makes a warehouse with empty tables behind a prefix."""
     workdir = tmp_path_factory.mktemp("dbt")
     return lambda prefix: TestWarehouse(prefix, emulators.warehouse.bigquery, workdir).create()

@@ -152,7 +152,8 @@ class TestWarehouse:
             extracted_at=datetime.now(UTC),
         )
         bound = "DATE" if contract.time_type == "DATE" else "TIMESTAMP"
-        assert conversion.first_time is not None and conversion.last_time is not None
+        assert conversion.first_time is not None
+        assert conversion.last_time is not None
         first, last = conversion.first_time, conversion.last_time
         document = {**manifest.to_dict(), "quarantine": conversion.quarantine.to_pylist()}
         self.client.query(
@@ -191,7 +192,9 @@ class TestWarehouse:
             done = dbtRunner().invoke([*arguments, *common])
         if not done.success:
             results: Any = done.result or []
-            failed = [f"{result.node.name}: {result.message}" for result in results if result.failures or result.message]
+            failed = [
+                f"{result.node.name}: {result.message}" for result in results if result.failures or result.message
+            ]
             bad = [line for line in failed if not line.endswith("processed)")]
             raise DbtFailed(f"dbt {' '.join(arguments)} failed: {done.exception or bad}")
 
@@ -227,8 +230,7 @@ class TestWarehouse:
         """Rows and a hash of all values, of each mart."""
         return {
             mart: self.query(
-                "select count(*), coalesce(bit_xor(farm_fingerprint(to_json_string(t))), 0)"
-                f" from {{marts}}.{mart} as t"
+                f"select count(*), coalesce(bit_xor(farm_fingerprint(to_json_string(t))), 0) from {{marts}}.{mart} as t"
             )[0]
             for mart in marts
         }

@@ -84,7 +84,7 @@ def test_only_measured_steps_count(real: TestWarehouse) -> None:
 
 @pytest.mark.parametrize(("column", "expected"), [("gas_stock_gwh", 0.2111), ("gas_flow_gwh", 0.7560)])
 def test_same_day_correlation_with_temperature(days: pd.DataFrame, column: str, expected: float) -> None:
-    both = days.loc["2016-01-01":"2024-07-30"].dropna(subset=["gas_stock_gwh", "temperature_mean_c"])
+    both = days.truncate("2016-01-01", "2024-07-30").dropna(subset=["gas_stock_gwh", "temperature_mean_c"])
     assert len(both) == 3123
     assert both[column].corr(both["temperature_mean_c"]) == pytest.approx(expected, abs=0.002)
 
@@ -92,7 +92,7 @@ def test_same_day_correlation_with_temperature(days: pd.DataFrame, column: str, 
 @pytest.mark.parametrize(("window", "expected"), [(30, 0.4356), (60, 0.6283), (90, 0.7833), (120, 0.8856)])
 def test_correlation_with_a_trailing_mean(days: pd.DataFrame, window: int, expected: float) -> None:
     temperature = days["temperature_mean_c"].dropna().rolling(f"{window}D").mean()
-    both = pd.concat([days["gas_stock_gwh"], temperature], axis=1, join="inner").dropna().loc[:"2024-07-30"]
+    both = pd.concat([days["gas_stock_gwh"], temperature], axis=1, join="inner").dropna().truncate(after="2024-07-30")
     assert len(both) == 3123
     assert both["gas_stock_gwh"].corr(both["temperature_mean_c"]) == pytest.approx(expected, abs=0.002)
 
@@ -118,9 +118,7 @@ def test_a_day_of_2025_has_batteries_and_offshore_wind(real: TestWarehouse) -> N
         " where day = '2025-08-22' and source = 'wind' order by technology"
     )
     assert [name for name, _, _ in wind] == ["wind_offshore", "wind_onshore"]
-    total = real.value(
-        "select energy_mwh from {marts}.energy_mix_daily where day = '2025-08-22' and source = 'wind'"
-    )
+    total = real.value("select energy_mwh from {marts}.energy_mix_daily where day = '2025-08-22' and source = 'wind'")
     assert sum(energy for _, energy, _ in wind) == pytest.approx(total, abs=24)
     assert date(2025, 8, 22) in {day for (day,) in real.query("select day from {marts}.temperature_daily")}
 

@@ -140,9 +140,9 @@ def test_rows_without_a_measure_do_not_move_the_switch(small: TestWarehouse) -> 
 
 def test_energy_across_the_switch(small: TestWarehouse) -> None:
     """Two hours at 1000 MW and 22 at 2000: neither twice nor a gap."""
-    assert small.query(
-        "select consumption_mwh from {marts}.energy_climate_daily where day = '2022-01-01'"
-    ) == [(2 * 1000 + 22 * 2000,)]
+    assert small.query("select consumption_mwh from {marts}.energy_climate_daily where day = '2022-01-01'") == [
+        (2 * 1000 + 22 * 2000,)
+    ]
 
 
 def test_the_day_in_march_has_23_hours_and_is_complete(small: TestWarehouse) -> None:
@@ -179,6 +179,13 @@ def test_signs_and_absent_figures(small: TestWarehouse) -> None:
     ) == [(None, None, 0)]
 
 
+def test_every_technology_has_a_row(small: TestWarehouse) -> None:
+    """Also those that the source does not have that day: a technology that the seed lacked would vanish."""
+    assert small.query(
+        "select count(*), count(distinct technology) from {marts}.energy_mix_detail_daily where day = '2022-01-01'"
+    ) == [(15, 15)]
+
+
 def test_a_late_operator_leaves_no_national_row(small: TestWarehouse) -> None:
     """And no flow on the day after: the points keep theirs."""
     assert small.query(
@@ -200,19 +207,20 @@ def test_temperature_needs_every_region_and_weighs_people(small: TestWarehouse) 
 
 
 def test_the_wide_table_agrees_with_the_mix(small: TestWarehouse) -> None:
-    assert small.query(
-        "select wide.day, wide.nuclear_mwh, mix.energy_mwh from {marts}.energy_climate_daily as wide"
-        " full outer join (select * from {marts}.energy_mix_daily where source = 'nuclear') as mix"
-        " on wide.day = mix.day"
-        " where wide.consumption_mwh is not null and wide.nuclear_mwh is distinct from mix.energy_mwh"
-    ) == []
+    assert (
+        small.query(
+            "select wide.day, wide.nuclear_mwh, mix.energy_mwh from {marts}.energy_climate_daily as wide"
+            " full outer join (select * from {marts}.energy_mix_daily where source = 'nuclear') as mix"
+            " on wide.day = mix.day"
+            " where wide.consumption_mwh is not null and wide.nuclear_mwh is distinct from mix.energy_mwh"
+        )
+        == []
+    )
 
 
 def test_an_unknown_storage_point_is_a_warning_and_adds_nothing(small: TestWarehouse) -> None:
     before = small.state(["energy_climate_daily"])
-    small.land(
-        GAS, [{"date": "2023-09-03", "stock_fin_de_journee": 5000, "source": "Storengy", "pits": "Nouveau"}]
-    )
+    small.land(GAS, [{"date": "2023-09-03", "stock_fin_de_journee": 5000, "source": "Storengy", "pits": "Nouveau"}])
     small.dbt("build", "--select", "stg_odre__gas_stock+", "--exclude-resource-type", "unit_test")
     assert small.state(["energy_climate_daily"]) == before
     assert small.value("select count(*) from {marts}.gas_stock_daily where storage_point = 'Nouveau'") == 1
