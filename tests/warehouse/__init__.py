@@ -1,0 +1,1 @@
+"""Tests of the warehouse: dbt on the emulators."""
