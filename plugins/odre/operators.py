@@ -23,7 +23,7 @@ from odre.contracts import Contract, read_contract, read_contracts
 from odre.convert import ContractBroken, detect_drift
 from odre.extract import extract_chunk
 from odre.hooks import OdreHook, SchemaRefused, WarehouseHook
-from odre.plan import Chunk, SourceState, parse_form_window, plan_chunks, reason_to_fetch, run_window
+from odre.plan import PARIS, Chunk, SourceState, parse_form_window, plan_chunks, reason_to_fetch, run_window
 from odre.settings import Settings
 
 #: A table of one run that is older than this was left behind by a run that died.
@@ -110,7 +110,8 @@ class OdreGateOperator(BaseOperator):
         contract = read_contract(self.dataset)
         client = OdreHook(self.odre_conn_id).get_conn()
         now = datetime.now(UTC)
-        asked = parse_form_window(self.window_start, self.window_end)
+        zone = UTC if contract.time_type == "DATE" else PARIS
+        asked = parse_form_window(self.window_start, self.window_end, zone)
         with failing_at_once():
             try:
                 metadata = client.metadata(contract.dataset)

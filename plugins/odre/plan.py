@@ -6,7 +6,7 @@ Pure: no Airflow import. The facts come from the ledger, the source's metadata a
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -92,8 +92,8 @@ def _text(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(UTC).isoformat()
 
 
-def parse_form_instant(name: str, text: str) -> datetime | None:
-    """A field of the run's form as an instant in UTC: a day or a time, in Paris unless it names an offset.
+def parse_form_instant(name: str, text: str, zone: tzinfo = PARIS) -> datetime | None:
+    """A field of the run's form as an instant in UTC: a day or a time, in ``zone`` unless it names an offset.
 
     Raises:
         ValueError: it is neither; the message names the field.
@@ -107,17 +107,19 @@ def parse_form_instant(name: str, text: str) -> datetime | None:
         raise ValueError(
             f"{name} is {text!r}: expected a day such as 2022-06-01 or a time such as 2022-06-01T06:00"
         ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=PARIS)).astimezone(UTC)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
 
 
-def parse_form_window(window_start: str, window_end: str) -> Window | None:
+def parse_form_window(window_start: str, window_end: str, zone: tzinfo = PARIS) -> Window | None:
     """The window of the run's form; ``None`` when both fields are empty.
+
+    ``zone`` is what its days begin in: a dataset with a row a day has no hours, and its windows count days of UTC.
 
     Raises:
         ValueError: a field cannot be read, or the window does not end after it starts; in the form's terms.
     """
-    start = parse_form_instant("window_start", window_start)
-    end = parse_form_instant("window_end", window_end)
+    start = parse_form_instant("window_start", window_start, zone)
+    end = parse_form_instant("window_end", window_end, zone)
     if start is None and end is None:
         return None
     if start is not None and end is not None and end <= start:

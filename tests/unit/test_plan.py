@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -51,6 +52,12 @@ class TestForm:
         assert parse_form_window("2022-06-01T06:00", "") == Window(datetime(2022, 6, 1, 4, tzinfo=UTC), None)
         assert parse_form_window("2022-06-01T06:00Z", "") == Window(datetime(2022, 6, 1, 6, tzinfo=UTC), None)
 
+    def test_a_day_of_a_daily_dataset_is_that_day(self) -> None:
+        gas = read_contract("stock-quotidien-stockages-gaz")
+        window = parse_form_window("2022-06-01", "2022-06-02", UTC)
+        assert window is not None
+        assert window.where(gas) == "date >= date'2022-06-01' AND date < date'2022-06-02'"
+
     @pytest.mark.parametrize("end", ["2022-06-01", "2022-05-31", "2022-06-01T00:00"])
     def test_a_window_that_ends_before_it_starts_is_refused_in_the_forms_terms(self, end: str) -> None:
         with pytest.raises(ValueError, match=rf"window_end \({end}\) must be later than window_start \(2022-06-01\)"):
@@ -77,7 +84,7 @@ class TestPlan:
         assert {chunk.chunks for chunk in chunks} == {len(chunks)}
         assert chunks[0].window.start == window.start
         assert chunks[-1].window.end == window.end
-        for before, after in zip(chunks, chunks[1:], strict=False):
+        for before, after in pairwise(chunks):
             assert before.window.end == after.window.start
         assert "eolien_offshore" not in chunks[0].columns
         assert chunks[0].ledger_values()["unknown_columns"] == "nouveau"
