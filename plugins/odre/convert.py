@@ -8,6 +8,7 @@ contract goes to the quarantine; no row is ever lost: rows of the source = lande
 from __future__ import annotations
 
 import array
+import calendar
 import csv
 import hashlib
 import itertools
@@ -17,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -47,6 +49,7 @@ ROW_TEXT_CHARACTERS: Final = 500
 
 PARIS: Final = ZoneInfo("Europe/Paris")
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
 #: Whole numbers below this survive a float64.
 EXACT_IN_FLOAT64: Final = 2.0**53
 
@@ -299,6 +302,9 @@ def _integers(values: Iterable[int]) -> pa.Array:
     return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers.tobytes())])
 
 
+YEAR_ONE: Final = _integers([(datetime(1, 1, 1, tzinfo=UTC) - EPOCH) // MICROSECOND]).cast(pa.timestamp("us", tz="UTC"))
+
+
 def _key_part(value: object) -> str:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
@@ -340,6 +346,16 @@ def _is_whole(numbers: pa.Array) -> bool:
     return _all(pc.and_(exact, pc.equal(numbers, pc.floor(numbers))))
 
 
+def _before_year_one(moments: pa.Array | pa.Scalar) -> pa.Array | pa.Scalar:
+    """Where days or instants lie before the year 1: Arrow reads them, neither Python nor BigQuery has them."""
+    return pc.less(moments, YEAR_ONE.cast(moments.type, safe=False)[0])
+
+
+def _is_unusable(values: pa.Array | pa.Scalar) -> pa.Array | pa.Scalar:
+    """Where numbers are not finite, and days or instants lie before the year 1."""
+    return pc.invert(pc.is_finite(values)) if pa.types.is_floating(values.type) else _before_year_one(values)
+
+
 # The usual spelling of a value, which Arrow casts; and the reading of all others, one distinct text at a time.
 _USUAL: Final = {
     "INT64": r"^-?[0-9]{1,18}$",
@@ -364,9 +380,7 @@ def _read_unusual(text: str, column: Column) -> Any:
         except pa.ArrowInvalid:
             return None
         return int(number) if abs(number) < EXACT_IN_FLOAT64 and number == int(number) else None
-    if column.type == "FLOAT64" and not pc.is_finite(value).as_py():
-        return None
-    return value.as_py()
+    return None if column.type != "INT64" and _is_unusable(value).as_py() else value.as_py()
 
 
 def _cast_text(texts: pa.Array, column: Column, markers: pa.Array) -> tuple[pa.Array, pa.Array | None]:
@@ -380,7 +394,7 @@ def _cast_text(texts: pa.Array, column: Column, markers: pa.Array) -> tuple[pa.A
     trimmed = pc.if_else(pc.is_in(trimmed, markers), pa.scalar(None, pa.string()), trimmed)
     try:
         values = pc.cast(trimmed, column.arrow_type)
-        if column.type != "FLOAT64" or _all(pc.is_finite(values)):
+        if column.type == "INT64" or not _any(_is_unusable(values)):
             return values, None
     except pa.ArrowInvalid:
         pass
@@ -399,6 +413,8 @@ def _cast_text(texts: pa.Array, column: Column, markers: pa.Array) -> tuple[pa.A
     unusual = pc.if_else(usual, nothing, trimmed).dictionary_encode()
     read = _array([_read_unusual(text, column) for text in unusual.dictionary.to_pylist()], column.arrow_type)
     values = pc.coalesce(values, read.take(unusual.indices))
+    if column.type != "INT64":
+        values = pc.if_else(_is_unusable(values), pa.scalar(None, values.type), values)
     wrong = pc.and_(pc.is_null(values), pc.is_valid(trimmed))
     return values, wrong if _any(wrong) else None
 
@@ -446,7 +462,7 @@ class _Converter:
     def __init__(self, contract: Contract, columns: Sequence[str], span: str, now: datetime) -> None:
         self.contract = contract
         self.span = span
-        self._now = _integers([(now - EPOCH) // timedelta(microseconds=1)]).cast(pa.timestamp("us", tz="UTC"))
+        self._now = _integers([(now - EPOCH) // MICROSECOND]).cast(pa.timestamp("us", tz="UTC"))
         self.asked = tuple(columns)
         self.header: list[str] = []
         self.quarantine = _Quarantine()
@@ -607,6 +623,8 @@ class _Converter:
                 return None, []
             if column.type == "FLOAT64" and not _all(pc.is_finite(values)):
                 return None, []
+            if column.type in ("DATE", "TIMESTAMP") and _any(_before_year_one(values)):
+                return None, []
             if name in self._as_float:
                 if not _is_whole(values):
                     return None, []
@@ -713,13 +731,13 @@ class _Converter:
         if date_column is None or time_column is None or table.num_rows == 0:
             return table
         dates, times = _one_chunk(table[date_column]), _one_chunk(table[time_column])
-        instants = _one_chunk(table[self.contract.time_column]).cast(pa.timestamp("us", tz=PARIS.key))
+        instants = _one_chunk(table[self.contract.time_column])
         # Few distinct texts: read each once, in microseconds of the day; a text that is no time of day equals none.
         encoded = times.dictionary_encode()
         of_day = _integers(_microseconds_of_day(text) for text in encoded.dictionary.to_pylist())
         midnights = dates.cast(pa.timestamp("us")).cast(pa.int64())
         published = pc.add(midnights, of_day.take(encoded.indices))
-        differs = pc.not_equal(published, pc.local_timestamp(instants).cast(pa.int64()))
+        differs = pc.not_equal(published, _local_microseconds(instants))
         if not _any(differs):
             return table
 
@@ -842,6 +860,43 @@ def _microseconds_of_day(text: str) -> int:
     except ValueError:
         return -1
     return ((moment.hour * 60 + moment.minute) * 60 + moment.second) * 1_000_000 + moment.microsecond
+
+
+@cache
+def _offset_changes(year: int) -> tuple[tuple[datetime, timedelta], ...]:
+    """The offsets of Paris in a year of UTC, each with the instant since which it holds; New Year's first."""
+    start = datetime(year, 1, 1, tzinfo=UTC)
+
+    def offset(second: int) -> timedelta:
+        return (start + timedelta(seconds=second)).astimezone(PARIS).utcoffset() or timedelta()
+
+    changes = [(0, offset(0))]
+    for day in range(1, 366 if calendar.isleap(year) else 365):
+        before, after = (day - 1) * 86_400, day * 86_400
+        if offset(after) == changes[-1][1]:
+            continue
+        while after - before > 1:
+            middle = (before + after) // 2
+            if offset(middle) == changes[-1][1]:
+                before = middle
+            else:
+                after = middle
+        changes.append((after, offset(after)))
+    return tuple((start + timedelta(seconds=second), since_then) for second, since_then in changes)
+
+
+def _local_microseconds(instants: pa.Array) -> pa.Array:
+    """Civil time in Paris, in microseconds since 1970-01-01T00:00 there.
+
+    By Python's time zones: Arrow's own need files of the machine that a small image may not have.
+    """
+    utc = instants.cast(pa.int64())
+    local = utc
+    for year in range(_instant(pc.min(instants)).year, _instant(pc.max(instants)).year + 1):
+        for since, offset in _offset_changes(year):
+            shifted = pc.add(utc, _integers([offset // MICROSECOND])[0])
+            local = pc.if_else(pc.greater_equal(utc, _integers([(since - EPOCH) // MICROSECOND])[0]), shifted, local)
+    return local
 
 
 def _is_skipped_in_spring(day: date, microseconds: int) -> bool:

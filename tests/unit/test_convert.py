@@ -34,6 +34,7 @@ from odre.convert import (
 
 POWER = read_contract("eco2mix-national-tr")
 GAS = read_contract("stock-quotidien-stockages-gaz")
+SECOND = timedelta(seconds=1)
 COLUMNS = list(GAS.by_name)
 TEMPERATURE = read_contract("temperature-quotidienne-regionale")
 PARIS = ZoneInfo("Europe/Paris")
@@ -192,7 +193,7 @@ def test_a_day_may_be_written_as_its_midnight(tmp_path: Path, text: str) -> None
     assert landed(convert([gas_row(text, "Saline")], tmp_path, GAS))[0]["date"] == date(2022, 8, 2)
 
 
-@pytest.mark.parametrize("text", ["2022-02-30", "02/08/2022", "2022-08-02T22:00:00+00:00", "20220802"])
+@pytest.mark.parametrize("text", ["2022-02-30", "02/08/2022", "2022-08-02T22:00:00+00:00", "20220802", "0000-12-31"])
 def test_what_is_no_day_is_bad(tmp_path: Path, text: str) -> None:
     rows = [gas_row(text, "Saline"), gas_row("2022-08-02", "Saline")]
     conversion = convert(rows, tmp_path, GAS)
@@ -208,7 +209,9 @@ def test_instants_are_in_utc_whatever_their_offset(tmp_path: Path, text: str) ->
     assert landed(convert([row], tmp_path))[0]["date_heure"] == datetime(2022, 8, 2, 10, 15, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("text", ["2022-08-02T10:15:00", "2022-02-30T10:15:00+00:00", "yesterday"])
+@pytest.mark.parametrize(
+    "text", ["2022-08-02T10:15:00", "2022-02-30T10:15:00Z", "yesterday", "0001-01-01T00:00:00+01:00"]
+)
 def test_an_instant_without_offset_is_bad(tmp_path: Path, text: str) -> None:
     conversion = convert([power_row(NOW, date_heure=text)], tmp_path)
     assert quarantined(conversion) == [
@@ -348,6 +351,19 @@ def test_a_missing_local_time_disagrees_with_nothing(tmp_path: Path) -> None:
     days = [NOW + timedelta(day) for day in range(3)]
     rows = [power_row(days[0], heure=""), power_row(days[1], date=""), power_row(days[2], heure="00:00")]
     assert [row["date_heure"] for row in landed(convert(rows, tmp_path))] == days[:2]
+
+
+def test_local_times_of_a_century_are_those_of_python(tmp_path: Path) -> None:
+    """Every change of offset that Paris had, wartime and summer times of the past included."""
+    instants = [datetime(1900, 1, 1, tzinfo=UTC) + timedelta(hours=977 * step) for step in range(1300)]
+    rows = [power_row(instant, heure=f"{instant.astimezone(PARIS):%H:%M:%S}") for instant in instants]
+    around = [datetime(2022, month, day, 0, 59, 59, tzinfo=UTC) for month, day in ((3, 27), (10, 30))]
+    for second in around:
+        rows += [
+            power_row(moment, heure=f"{moment.astimezone(PARIS):%H:%M:%S}") for moment in (second, second + SECOND)
+        ]
+    conversion = convert(sorted(rows, key=lambda row: row["date_heure"]), tmp_path)
+    assert (conversion.rows_landed, quarantined(conversion)) == (1304, [])
 
 
 # Keys.
