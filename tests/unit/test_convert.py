@@ -193,7 +193,9 @@ def test_a_day_may_be_written_as_its_midnight(tmp_path: Path, text: str) -> None
     assert landed(convert([gas_row(text, "Saline")], tmp_path, GAS))[0]["date"] == date(2022, 8, 2)
 
 
-@pytest.mark.parametrize("text", ["2022-02-30", "02/08/2022", "2022-08-02T22:00:00+00:00", "20220802", "0000-12-31"])
+@pytest.mark.parametrize(
+    "text", ["2022-02-30", "02/08/2022", "2022-08-02T22:00:00+00:00", "0000-12-31", "0000-12-31T00:00"]
+)
 def test_what_is_no_day_is_bad(tmp_path: Path, text: str) -> None:
     rows = [gas_row(text, "Saline"), gas_row("2022-08-02", "Saline")]
     conversion = convert(rows, tmp_path, GAS)
