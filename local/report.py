@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import json
 import os
 import sys
 import threading
@@ -92,6 +93,8 @@ def _text(value: Any) -> str:
         return f"{value:.10g}" if abs(value) < 1e9 else f"{value:.3f}"
     if isinstance(value, datetime.datetime):
         return value.isoformat(sep=" ").replace("+00:00", "Z")
+    if isinstance(value, (list, dict)):
+        return json.dumps(value, ensure_ascii=False, default=_text)
     return str(value)
 
 

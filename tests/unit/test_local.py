@@ -188,8 +188,8 @@ def test_a_table_aligns_numbers_to_the_right() -> None:
 
 def test_csv_has_empty_nulls_and_quotes() -> None:
     out = io.StringIO()
-    write_csv(Result(["a", "b"], [[None, 'x,"y"'], [True, 0.1]]), out)
-    assert out.getvalue() == 'a,b\n,"x,""y"""\ntrue,0.1\n'
+    write_csv(Result(["a", "b"], [[None, 'x,"y"'], [True, 0.1], [[1, None], {"é": 2}]]), out)
+    assert out.getvalue() == 'a,b\n,"x,""y"""\ntrue,0.1\n"[1, null]","{""é"": 2}"\n'
 
 
 @pytest.mark.parametrize(
