@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -66,21 +66,38 @@ def project_hash(manifest: dict[str, Any]) -> str:
 
 
 def selection(manifest: dict[str, Any], tables: Sequence[str]) -> list[str]:
-    """dbt's selection of what source tables touch: their readers, what descends from these, and all that this needs.
+    """The models and seeds that source tables touch: what descends from them, and all that this and its tests need.
 
-    The readers are named rather than the sources: Cosmos, unlike dbt, takes ``@`` before a model's name only.
+    Spelt out rather than left to dbt's ``@source:``, which Cosmos does not take, and which runs a test that compares
+    a chosen model with another without building that other.
 
     Raises:
         LookupError: no model reads one of the tables.
     """
-    models: set[str] = set()
-    for table in tables:
-        children = manifest["child_map"].get(f"source.energy.odre.{table}", ())
-        readers = {child.rsplit(".", 1)[-1] for child in children if child.startswith("model.")}
-        if not readers:
-            raise LookupError(f"No dbt model reads the source table odre.{table}")
-        models |= readers
-    return [f"@{model}" for model in sorted(models)]
+    sources = [f"source.energy.odre.{table}" for table in tables]
+    unread = [name for name in sources if not any(c.startswith("model.") for c in manifest["child_map"].get(name, ()))]
+    if unread:
+        raise LookupError(f"No dbt model reads {', '.join(unread)}")
+    chosen = _reach(manifest["child_map"], sources)
+    while (wider := _reach(manifest["parent_map"], chosen | _tests_of(manifest, chosen))) != chosen:
+        chosen = wider
+    return sorted(name.rsplit(".", 1)[-1] for name in chosen if name.startswith(("model.", "seed.")))
+
+
+def _reach(neighbours: Mapping[str, Sequence[str]], nodes: Iterable[str]) -> set[str]:
+    """The nodes and all that can be reached from them."""
+    reached: set[str] = set()
+    frontier = list(nodes)
+    while frontier:
+        node = frontier.pop()
+        if node not in reached:
+            reached.add(node)
+            frontier.extend(neighbours.get(node, ()))
+    return reached
+
+
+def _tests_of(manifest: dict[str, Any], nodes: Iterable[str]) -> set[str]:
+    return {child for node in nodes for child in manifest["child_map"].get(node, ()) if child.startswith("test.")}
 
 
 class BuildGateOperator(BaseOperator):

@@ -62,7 +62,7 @@ def test_every_task_ends_and_is_retried_within_bounds(dag: Any) -> None:
 def test_writers_of_shared_tables_take_turns_and_nobody_else_waits_for_them(dag: Any) -> None:
     in_pool = {task.task_id for task in dag.tasks if task.pool == "warehouse"}
     merges = {f"{table}.chunks.merge" for table in DATASETS[dag.dag_id]}
-    assert in_pool == merges | {"dbt.dbt_producer_watcher"}
+    assert in_pool == merges | {"prepare", "dbt.dbt_producer_watcher"}
 
 
 def test_scheduled_runs_go_before_those_that_someone_started(dag: Any) -> None:
@@ -99,7 +99,7 @@ def test_models_have_their_turn_after_the_build_and_none_when_nothing_was_to_bui
     assert built.task_id not in record.upstream_task_ids
 
 
-def test_dbt_group_has_what_the_datasets_touch_and_all_that_it_needs(dag: Any) -> None:
+def test_dbt_group_has_what_the_datasets_touch_and_all_that_it_and_its_tests_need(dag: Any) -> None:
     manifest = json.loads((ROOT / "include" / "dbt" / "target" / "manifest.json").read_text(encoding="utf-8"))
     shown = {task.task_id.split(".")[1] for task in dag.tasks if task.task_id.startswith("dbt.")}
     shown = {name.removesuffix("_run").removesuffix("_seed") for name in shown}
@@ -114,10 +114,13 @@ def test_dbt_group_has_what_the_datasets_touch_and_all_that_it_needs(dag: Any) -
     frontier = list(descendants)
     while frontier:
         node = frontier.pop()
-        if node.startswith(("model.", "seed.")) and node not in wanted:
+        if node.startswith(("model.", "seed.", "test.")) and node not in wanted:
             wanted.add(node)
             frontier.extend(manifest["parent_map"].get(node, ()))
-    assert {name.rsplit(".", 1)[-1] for name in wanted} <= shown
+            # A test that compares a model with another needs both.
+            frontier.extend(child for child in manifest["child_map"].get(node, ()) if child.startswith("test."))
+    wanted = {name for name in wanted if not name.startswith("test.")}
+    assert {name.rsplit(".", 1)[-1] for name in wanted} == shown - {"dbt_producer_watcher", "dbt_producer_watcher_done"}
 
 
 def test_form(dag: Any) -> None:
