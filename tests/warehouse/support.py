@@ -25,6 +25,7 @@ from odre.contracts import Contract, read_contract, read_contracts
 from odre.convert import Conversion, convert_csv
 from odre.manifest import Manifest
 from odre.settings import Settings
+from odre.tables import ensure_tables
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DBT_PROJECT: Final = ROOT / "include" / "dbt"
@@ -90,12 +91,7 @@ class TestWarehouse:
             dataset = bigquery.Dataset(f"{self.settings.project}.{name}")
             dataset.location = "US"
             self.client.create_dataset(dataset, exists_ok=True)
-        for table in warehouse.tables(read_contracts().values(), self.settings):
-            schema = [bigquery.SchemaField.from_api_repr(dict(entry)) for entry in table.schema]
-            made = bigquery.Table(f"{self.settings.project}.{table.dataset}.{table.name}", schema=schema)
-            made.time_partitioning = bigquery.TimePartitioning("MONTH", table.partition_column)
-            made.require_partition_filter = table.require_partition_filter
-            self.client.create_table(made)
+        ensure_tables(self.client, self.settings, warehouse.tables(read_contracts().values(), self.settings))
         return self
 
     # Landing.

@@ -1,11 +1,11 @@
 {#-
   What a build of `power_steps` has to do: a dictionary with
 
-    ranges              half-open ranges of Paris months to rebuild, each {first_day, end_day, start_us, end_us}:
-                        the days, and the same bounds in microseconds since 1970 UTC
-    consolidated_until  instant of the last consolidated step with a measured consumption, in the same microseconds,
-                        or none: real time counts only from 30 minutes after it
-    loads_until         commit time of the last load that the build knows of, in the same microseconds
+    ranges              half-open ranges of Paris months to rebuild, each {first_day, end_day, start, end}: the days,
+                        and the same bounds as instants
+    consolidated_until  instant of the last consolidated step with a measured consumption, or none
+    real_time_from      instant from which real time counts: 30 minutes after it, or the beginning of all
+    loads_until         commit time of the last load that the build knows of, microseconds since 1970 UTC
     loads               marks of the loads that it knows of at that time and shortly before, joined by commas
     logic               hash of the SQL that makes the steps
 
@@ -22,19 +22,21 @@
 {% macro power_steps_plan() %}
   {%- set everything = {
       'first_day': var('first_day'), 'end_day': '2100-01-01',
-      'start_us': '946681200000000', 'end_us': '4102441200000000'
+      'start': var('first_day') ~ ' 00:00:00+00', 'end': '2100-01-01 00:00:00+00'
   } -%}
   {%- set ledger = source('ops', 'loads') -%}
   {#- While the project is parsed, or compiled where `prepare` has not made the tables yet: there is nothing to ask. -#}
   {%- if not execute or adapter.get_relation(ledger.database, ledger.schema, ledger.identifier) is none -%}
     {{ return({
-        'ranges': [everything], 'consolidated_until': none, 'loads_until': '0', 'loads': '', 'logic': ''
+        'ranges': [everything], 'consolidated_until': none, 'real_time_from': everything.start,
+        'loads_until': '0', 'loads': '', 'logic': ''
     }) }}
   {%- endif -%}
 
   {%- set logic = power_steps_logic() -%}
   {%- set last_build = last_power_steps_build() -%}
-  {%- set consolidated_until = find_consolidated_until(last_build.consolidated_until) -%}
+  {%- set switch = find_switch(last_build.consolidated_until) -%}
+  {%- set consolidated_until = switch.consolidated_until -%}
   {%- set goes_on = last_build and not flags.FULL_REFRESH
       and last_build.logic == logic
       and last_build.steps == last_build.steps_then
@@ -88,41 +90,42 @@
       union all
       -- Real-time steps between the old switch and the new one go, or come back.
       select
-        timestamp_micros({{ [last_build.consolidated_until | int, consolidated_until | int] | min }}) as touched_from,
-        timestamp_micros({{ [last_build.consolidated_until | int, consolidated_until | int] | max }}) as touched_until
+        timestamp '{{ [last_build.consolidated_until, consolidated_until] | min }}' as touched_from,
+        timestamp '{{ [last_build.consolidated_until, consolidated_until] | max }}' as touched_until
       {%- endif %}
     ),
 
     months as (
-      select distinct month
+      select distinct first_of_month
       from spans
       cross join
         unnest(generate_date_array(
           date_trunc(date(touched_from, 'Europe/Paris'), month), date(touched_until, 'Europe/Paris'), interval 1 month
-        )) as month
+        )) as first_of_month
       where touched_from is not null and touched_until is not null
     ),
 
     numbered as (
       select
-        month,
-        date_sub(month, interval row_number() over (order by month) month) as island
+        first_of_month,
+        row_number() over (order by first_of_month) as number
       from months
     ),
 
     ranges as (
+      -- Months that follow each other have the same distance to their number.
       select
-        min(month) as first_day,
-        date_add(max(month), interval 1 month) as end_day
+        min(first_of_month) as first_day,
+        date_add(max(first_of_month), interval 1 month) as end_day
       from numbered
-      group by island
+      group by date_sub(first_of_month, interval number month)
     )
 
     select
       cast(ranges.first_day as string) as first_day,
       cast(ranges.end_day as string) as end_day,
-      cast(unix_micros(timestamp(ranges.first_day, 'Europe/Paris')) as string) as start_us,
-      cast(unix_micros(timestamp(ranges.end_day, 'Europe/Paris')) as string) as end_us,
+      format_timestamp('%F %T+00', timestamp(ranges.first_day, 'Europe/Paris'), 'UTC') as start_instant,
+      format_timestamp('%F %T+00', timestamp(ranges.end_day, 'Europe/Paris'), 'UTC') as end_instant,
       coalesce(cast(unix_micros(newest.loaded_at) as string), '0') as loads_until,
       coalesce(known.marks, '') as loads
     from newest
@@ -137,7 +140,7 @@
     {%- for row in rows if row['first_day'] is not none -%}
       {%- do ranges.append({
           'first_day': row['first_day'], 'end_day': row['end_day'],
-          'start_us': row['start_us'], 'end_us': row['end_us']
+          'start': row['start_instant'], 'end': row['end_instant']
       }) -%}
     {%- endfor -%}
   {%- else -%}
@@ -145,6 +148,7 @@
   {%- endif -%}
   {{ return({
       'ranges': ranges, 'consolidated_until': consolidated_until,
+      'real_time_from': switch.real_time_from or everything.start,
       'loads_until': rows[0]['loads_until'], 'loads': rows[0]['loads'], 'logic': logic
   }) }}
 {% endmacro %}
@@ -199,25 +203,26 @@
 {% endmacro %}
 
 {#-
-  Instant of the last consolidated step with a measured consumption, in microseconds since 1970 UTC, or none. The
-  search starts at the one known already, so that it reads a month or two; all of history only where that one is gone.
+  Instant of the last consolidated step with a measured consumption, and the one from which real time counts, as
+  {consolidated_until, real_time_from}; none where nothing is consolidated. The search starts at the step known already,
+  so that it reads a month or two; all of history only where that one is gone.
 -#}
-{% macro find_consolidated_until(known) %}
-  {%- set since = ['timestamp_micros(' ~ known ~ ')'] if known else [] -%}
-  {%- do since.append("timestamp '" ~ var('first_day') ~ "'") -%}
-  {%- for bound in since -%}
+{% macro find_switch(known) %}
+  {%- for since in ([known] if known else []) + [var('first_day')] -%}
     {%- set search_sql -%}
-      select cast(unix_micros(max(date_heure)) as string) as consolidated_until
+      select
+        format_timestamp('%F %T+00', max(date_heure), 'UTC') as consolidated_until,
+        format_timestamp('%F %T+00', timestamp_add(max(date_heure), interval 30 minute), 'UTC') as real_time_from
       from {{ source('odre', 'eco2mix_national_cons_def') }}
       where
-        date_heure >= {{ bound }}
+        date_heure >= timestamp '{{ since }}'
         and consommation is not null
         and extract(minute from date_heure) in (0, 30)
     {%- endset -%}
-    {%- set found = run_query(search_sql).rows[0]['consolidated_until'] -%}
-    {%- if found is not none -%}{{ return(found) }}{%- endif -%}
+    {%- set found = run_query(search_sql).rows[0] -%}
+    {%- if found['consolidated_until'] is not none -%}{{ return(dict(found)) }}{%- endif -%}
   {%- endfor -%}
-  {{ return(none) }}
+  {{ return({'consolidated_until': none, 'real_time_from': none}) }}
 {% endmacro %}
 
 {#- The plan as a comment in the query's text. -#}
@@ -234,9 +239,9 @@
 {% macro instant_in_plan(plan, column) -%}
   (
     {%- for range in plan.ranges %}
-    {{ 'or ' if not loop.first }}({{ column }} >= timestamp_micros({{ range.start_us }}) and {{ column }} < timestamp_micros({{ range.end_us }}))
+    {{ 'or ' if not loop.first }}({{ column }} >= timestamp '{{ range.start }}' and {{ column }} < timestamp '{{ range.end }}')
     {%- else %}
-    {{ column }} < timestamp_micros(0)
+    {{ column }} < timestamp '1970-01-01'
     {%- endfor %}
   )
 {%- endmacro %}

@@ -2,9 +2,6 @@
 {{ config(materialized='ephemeral') }}
 
 {%- set plan = power_steps_plan() %}
-{#- Half an hour after the last consolidated step; from the beginning where nothing is consolidated. -#}
-{%- set real_time_from_us =
-  (plan.consolidated_until | int) + 30 * 60 * 1000000 if plan.consolidated_until is not none else 0 %}
 {%- set shared_columns = shared_step_columns() %}
 {%- set real_time_columns = real_time_step_columns() %}
 
@@ -37,7 +34,7 @@ real_time as (
   from {{ ref('stg_odre__eco2mix_national_tr') }}
   where
     {{ instant_in_plan(plan, 'instant') }}
-    and instant >= timestamp_micros({{ real_time_from_us }})
+    and instant >= timestamp '{{ plan.real_time_from }}'
 ),
 
 real_time_with_held_exchanges as (
