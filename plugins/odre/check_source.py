@@ -23,19 +23,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
-from zoneinfo import ZoneInfo
 
 import requests
 
 from odre.client import API_PATH, parse_instant
 from odre.contracts import SOURCE_TYPES, Contract, normalise_label, read_contracts
-from odre.convert import ContractBroken, convert_csv
+from odre.convert import convert_csv
+from odre.paris import PARIS
+from odre.quarantine import ContractBroken
 from odre.windows import Window
 
 ODRE: Final = "https://odre.opendatasoft.com"
 TIMEOUT_S: Final = (10.0, 60.0)
 TRIES: Final = 3
-PARIS: Final = ZoneInfo("Europe/Paris")
 #: The rows that are exported and counted: enough to see order and bounds.
 SPAN: Final = {"TIMESTAMP": timedelta(days=1), "DATE": timedelta(days=7)}
 #: The general assumptions are tried on this dataset: it has text dates and instants.

@@ -119,7 +119,8 @@ class _Subject:
 
 
 CHECK_SOURCE: Final = (
-    "Check that the portal answers, and the host of the connection odre_default; the next run fetches what is missing"
+    "Check that the portal answers, and the host of the connection odre_default; the next run fetches what is missing: "
+    "see docs/runbooks/source-down.md"
 )
 
 

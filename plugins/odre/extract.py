@@ -14,13 +14,19 @@ from typing import Final
 
 from odre.client import OdreClient, OdreError, StreamBroken
 from odre.contracts import Contract
-from odre.convert import Conversion, CountMismatch, convert_csv
+from odre.convert import Conversion, convert_csv
 from odre.windows import Window
 
 log = logging.getLogger(__name__)
 
 #: Exports of one chunk at most, the first included.
 MAX_EXPORTS: Final = 3
+
+
+class CountMismatch(OdreError):
+    """The rows received are not as many as the source counts."""
+
+    retryable = True
 
 
 def extract_chunk(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from airflow.providers.google.cloud.hooks.gcs import GCSHook
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
@@ -20,10 +18,12 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from odre import manifest, warehouse
 from odre.client import DatasetAbsent, OdreError
 from odre.contracts import Contract, read_contract, read_contracts
-from odre.convert import ContractBroken, detect_drift
+from odre.drift import detect_drift
 from odre.extract import extract_chunk
 from odre.hooks import OdreHook, SchemaRefused, WarehouseHook
-from odre.plan import PARIS, Chunk, SourceState, parse_form_window, plan_chunks, reason_to_fetch, run_window
+from odre.paris import PARIS
+from odre.plan import Chunk, SourceState, parse_form_window, plan_chunks, reason_to_fetch, run_window
+from odre.quarantine import ContractBroken, write_quarantine
 from odre.settings import Settings
 
 #: A table of one run that is older than this was left behind by a run that died.
@@ -257,12 +257,10 @@ class OdreToGCSOperator(BaseOperator):
         """The quarantined rows as an object of their own, if there are any; what the manifest says of it."""
         if not quarantine.num_rows:
             return {}
-        sink = pa.BufferOutputStream()
-        pq.write_table(quarantine, sink, compression="zstd")
-        content = sink.getvalue().to_pybytes()
-        sha256 = hashlib.sha256(content).hexdigest()
-        name = manifest.quarantine_name(self.settings.lake_prefix, contract.dataset, run_id, sha256)
-        lake.upload(self.settings.bucket, name, data=content, mime_type="application/vnd.apache.parquet")
+        with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
+            sha256 = write_quarantine(quarantine, Path(file.name))
+            name = manifest.quarantine_name(self.settings.lake_prefix, contract.dataset, run_id, sha256)
+            lake.upload(self.settings.bucket, name, file.name, mime_type="application/vnd.apache.parquet")
         return {
             "quarantine_rows": quarantine.num_rows,
             "quarantine_uri": self._uri(name),

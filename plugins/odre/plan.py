@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from typing import Any, Final
-from zoneinfo import ZoneInfo
+from typing import Any
 
 from odre.client import Metadata
 from odre.contracts import Contract
-from odre.convert import Drift
+from odre.drift import Drift
+from odre.paris import PARIS
 from odre.windows import Window, ordinary_window
-
-PARIS: Final = ZoneInfo("Europe/Paris")
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,7 @@ from odre.client import (
     UnexpectedAnswer,
 )
 from odre.contracts import read_contract
-from odre.convert import CountMismatch
-from odre.extract import MAX_EXPORTS, extract_chunk
+from odre.extract import MAX_EXPORTS, CountMismatch, extract_chunk
 from odre.windows import Window
 
 GAS = read_contract("stock-quotidien-stockages-gaz")
@@ -285,6 +284,7 @@ def test_tries_are_bounded_and_the_error_says_what_to_do(portal: Portal) -> None
     assert str(failure.value).startswith(
         f"{DATASET}, {WHERE}: the source answers 503 Service Unavailable. Check that the portal answers"
     )
+    assert str(failure.value).endswith("see docs/runbooks/source-down.md")
     assert failure.value.retryable
 
 

@@ -16,7 +16,8 @@ from emulators.odre.server import serve
 from emulators.odre.source import MemorySource
 from odre.client import DatasetAbsent, OdreClient, RequestRefused
 from odre.contracts import Contract, read_contracts
-from odre.convert import Conversion, detect_drift
+from odre.convert import Conversion
+from odre.drift import detect_drift
 from odre.extract import extract_chunk
 from odre.windows import Window, ordinary_window
 

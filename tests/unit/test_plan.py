@@ -9,7 +9,7 @@ import pytest
 
 from odre.client import Metadata
 from odre.contracts import read_contract
-from odre.convert import Drift
+from odre.drift import Drift
 from odre.plan import Chunk, SourceState, parse_form_window, plan_chunks, reason_to_fetch, run_window
 from odre.windows import Window
 

@@ -18,7 +18,7 @@ from emulators.odre.generate import CONSOLIDATED, GAS, REAL_TIME, SOURCES, SUB_T
 from emulators.odre.odsql import kind
 from emulators.odre.source import Dataset
 from odre.contracts import read_contract
-from odre.convert import detect_drift
+from odre.drift import detect_drift
 
 ANCHOR = datetime(2026, 8, 20, 9, 7, tzinfo=UTC)
 #: A pandas frame or series: what its columns are is only known when it is made.
