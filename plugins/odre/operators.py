@@ -15,12 +15,12 @@ from airflow.providers.google.cloud.hooks.gcs import GCSHook
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from odre import manifest, warehouse
+from odre import manifest, tables, warehouse
 from odre.client import DatasetAbsent, OdreError
 from odre.contracts import Contract, read_contract, read_contracts
 from odre.drift import detect_drift
 from odre.extract import extract_chunk
-from odre.hooks import OdreHook, SchemaRefused, WarehouseHook
+from odre.hooks import OdreHook, WarehouseHook
 from odre.paris import PARIS
 from odre.plan import Chunk, SourceState, parse_form_window, plan_chunks, reason_to_fetch, run_window
 from odre.quarantine import ContractBroken, write_quarantine
@@ -69,12 +69,12 @@ class PrepareWarehouseOperator(BaseOperator):
             parse_form_window(self.window_start, self.window_end)
         except ValueError as error:
             raise AirflowFailException(f"{error}. Nothing was fetched; trigger the DAG again.") from None
-        hook = WarehouseHook(self.settings)
+        client = WarehouseHook(self.settings).client
         try:
-            hook.ensure_tables(warehouse.tables(read_contracts().values(), self.settings))
-        except SchemaRefused as error:
+            tables.ensure_tables(client, self.settings, warehouse.tables(read_contracts().values(), self.settings))
+        except tables.SchemaRefused as error:
             raise AirflowFailException(str(error)) from error
-        hook.drop_abandoned(self.settings.load_dataset, datetime.now(UTC) - ABANDONED_AFTER)
+        tables.drop_abandoned(client, self.settings, datetime.now(UTC) - ABANDONED_AFTER)
 
 
 class OdreGateOperator(BaseOperator):
