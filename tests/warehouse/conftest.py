@@ -41,11 +41,21 @@ def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             yield stack
 
 
-@pytest.fixture(scope="session")
-def new_warehouse(emulators: Stack, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], TestWarehouse]:
-    """Makes a warehouse with empty tables behind a prefix."""
+@pytest.fixture(scope="module")
+def new_warehouse(
+    emulators: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], TestWarehouse]]:
+    """Makes a warehouse with empty tables behind a prefix. It goes with its module: each table costs every query."""
     workdir = tmp_path_factory.mktemp("dbt")
-    return lambda prefix: TestWarehouse(prefix, emulators.warehouse.bigquery, workdir).create()
+    made = []
+
+    def new(prefix: str) -> TestWarehouse:
+        made.append(TestWarehouse(prefix, emulators.warehouse.bigquery, workdir).create())
+        return made[-1]
+
+    yield new
+    for warehouse in made:
+        warehouse.drop()
 
 
 @pytest.fixture(scope="session")

@@ -94,6 +94,11 @@ class TestWarehouse:
         ensure_tables(self.client, self.settings, warehouse.tables(read_contracts().values(), self.settings))
         return self
 
+    def drop(self) -> None:
+        """Delete the datasets and all that is in them."""
+        for name in self.settings.datasets:
+            self.client.delete_dataset(f"{self.settings.project}.{name}", delete_contents=True, not_found_ok=True)
+
     # Landing.
 
     def land(
