@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from local import environments
 from local.airflow_api import AirflowApi
@@ -382,16 +383,18 @@ def base_url(connection: str) -> str:
     """The portal's address in an Airflow connection, written as an address or as JSON."""
     if connection.lstrip().startswith("{"):
         try:
-            parts = json.loads(connection)
+            given = json.loads(connection)
         except ValueError:
             raise LocalError("AIRFLOW_CONN_ODRE_DEFAULT is neither an address nor JSON") from None
-        host = str(parts.get("host", ""))
+        host = str(given.get("host", ""))
         if "://" not in host:
-            host = f"{parts.get('schema') or 'https'}://{host}"
-        if parts.get("port") and not host.rpartition(":")[2].isdigit():
-            host = f"{host}:{parts['port']}"
+            host = f"{given.get('schema') or 'https'}://{host}"
+        if given.get("port") and not host.rpartition(":")[2].isdigit():
+            host = f"{host}:{given['port']}"
         return host.rstrip("/")
-    return connection.partition("?")[0].rstrip("/")
+    # Without user and password: the address is shown, and the password is the API key.
+    parts = urlsplit(connection)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
 
 
 def _project_hash(project: Path) -> str:

@@ -163,6 +163,8 @@ def test_the_live_source_is_what_the_connection_names() -> None:
         ('{"conn_type": "http", "host": "http://127.0.0.1", "port": 8090}', "http://127.0.0.1:8090"),
         ('{"host": "odre.example", "password": "key"}', "https://odre.example"),
         ('{"host": "odre.example", "schema": "http"}', "http://odre.example"),
+        ("https://:secret-key@odre.example/", "https://odre.example"),
+        ("http://user:secret-key@127.0.0.1:8090?x=1", "http://127.0.0.1:8090"),
     ],
 )
 def test_the_address_in_a_connection(connection: str, url: str) -> None:
