@@ -30,6 +30,7 @@ from odre.settings import Settings
 DAGS: Final = ["eco2mix_hourly", "gas_storage_daily", "temperature_monthly"]
 USER: Final = "admin"
 LIVE_URL: Final = "https://odre.opendatasoft.com"
+NO_ADDRESS: Final = f"AIRFLOW_CONN_ODRE_DEFAULT must be an address such as {LIVE_URL}, or a connection as JSON"
 DBT_PROJECT: Final = ROOT / "include" / "dbt"
 
 #: Seconds that a server has to answer before the start counts as failed.
@@ -380,12 +381,16 @@ def check_live(source: Source) -> None:
 
 
 def base_url(connection: str) -> str:
-    """The portal's address in an Airflow connection, written as an address or as JSON."""
+    """The portal's address in an Airflow connection, written as an address or as JSON.
+
+    Raises:
+        LocalError: it is neither.
+    """
     if connection.lstrip().startswith("{"):
         try:
             given = json.loads(connection)
         except ValueError:
-            raise LocalError("AIRFLOW_CONN_ODRE_DEFAULT is neither an address nor JSON") from None
+            raise LocalError(NO_ADDRESS) from None
         host = str(given.get("host", ""))
         if "://" not in host:
             host = f"{given.get('schema') or 'https'}://{host}"
@@ -394,6 +399,8 @@ def base_url(connection: str) -> str:
         return host.rstrip("/")
     # Without user and password: the address is shown, and the password is the API key.
     parts = urlsplit(connection)
+    if parts.scheme not in ("http", "https"):
+        raise LocalError(NO_ADDRESS)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
 
 

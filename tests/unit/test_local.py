@@ -171,6 +171,12 @@ def test_the_address_in_a_connection(connection: str, url: str) -> None:
     assert base_url(connection) == url
 
 
+@pytest.mark.parametrize("connection", ["odre.opendatasoft.com", "{not json", "ftp://odre.example"])
+def test_what_is_no_address_is_said_in_one_line(connection: str) -> None:
+    with pytest.raises(LocalError, match="AIRFLOW_CONN_ODRE_DEFAULT must be an address"):
+        base_url(connection)
+
+
 def test_a_source_that_does_not_answer_is_one_line_that_names_the_demo() -> None:
     with pytest.raises(LocalError, match=r"http://127\.0\.0\.1:9 cannot be reached .*make demo"):
         check_live(Source.live({"AIRFLOW_CONN_ODRE_DEFAULT": "http://127.0.0.1:9"}))
