@@ -157,6 +157,9 @@ def dbt_build(datasets: Sequence[str], after: BaseOperator, before: BaseOperator
         ),
         operator_args={
             "install_deps": False,
+            # A model may fail for BigQuery's sake; what fails twice within seconds fails for its own.
+            "retries": 1,
+            "retry_delay": timedelta(seconds=10),
             # Unit tests prove the SQL when it changes (make test), not the data on every run.
             "env": {"DBT_EXCLUDE_RESOURCE_TYPES": "unit_test"},
             "append_env": True,
