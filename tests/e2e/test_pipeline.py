@@ -1,0 +1,119 @@
+"""The three DAGs on a real Airflow, from the source to the marts, and again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local.http import HttpError
+from local.stack import DAGS
+from odre.contracts import read_contract
+from tests.e2e.support import Pipeline, Snapshot
+
+GAS = "stock_quotidien_stockages_gaz"
+
+#: DAG → the groups that bring its datasets.
+INGEST = {
+    "eco2mix_hourly": ["eco2mix_national_tr", "eco2mix_national_cons_def"],
+    "gas_storage_daily": [GAS],
+    "temperature_monthly": ["temperature_quotidienne_regionale"],
+}
+
+
+def test_first_runs_fill_every_table(pipeline: Pipeline, first: Snapshot) -> None:
+    assert pipeline.first_states == dict.fromkeys(DAGS, "success")
+    assert not [table for table, (rows, _) in first.items() if rows == 0]
+
+
+def test_the_ledger_accounts_for_every_raw_row(pipeline: Pipeline, first: Snapshot) -> None:
+    loads = pipeline.query(
+        "SELECT dataset, SUM(rows_source), SUM(rows_landed), SUM(rows_quarantined), SUM(rows_excluded) "
+        "FROM (SELECT DISTINCT dataset, chunk, rows_source, rows_landed, rows_quarantined, rows_excluded, "
+        "content_sha256 FROM energy_ops.loads) GROUP BY dataset"
+    )
+    assert len(loads) == 4
+    for dataset, source, landed, quarantined, excluded in loads:
+        assert source == landed + quarantined + excluded
+        assert first[f"odre_raw.{read_contract(dataset).table}"][0] == landed
+
+
+def test_a_second_pass_fetches_nothing_and_changes_nothing(pipeline: Pipeline, first: Snapshot) -> None:
+    runs = {dag_id: pipeline.api.trigger(dag_id) for dag_id in DAGS}
+    assert pipeline.follow(runs) == dict.fromkeys(DAGS, "success")
+    for dag_id, run_id in runs.items():
+        states = pipeline.states(dag_id, run_id)
+        for group in INGEST[dag_id]:
+            assert states[f"{group}.gate"] == {"skipped"}
+        assert states["record"] == {"skipped"}
+    assert pipeline.snapshot() == first
+
+
+@pytest.mark.parametrize("cleared", ["one model", "one test", "the dbt group", "the whole run"])
+def test_what_is_cleared_is_built_again(pipeline: Pipeline, first: Snapshot, cleared: str) -> None:
+    dag_id, run_id = "gas_storage_daily", pipeline.first_runs["gas_storage_daily"]
+    tasks = {
+        "one model": ["dbt.gas_stock_daily.run"],
+        "one test": ["dbt.gas_stock_daily.test"],
+        "the dbt group": [task for task in pipeline.states(dag_id, run_id) if task.startswith("dbt.")],
+        "the whole run": None,
+    }[cleared]
+    if cleared != "one test":
+        pipeline.query("DROP TABLE energy.gas_stock_daily")
+    before = pipeline.tries(dag_id, run_id)
+    assert pipeline.clear(dag_id, run_id, tasks) == "success"
+    # Of a whole run, what brings data is not needed again: the source has not changed.
+    after = pipeline.tries(dag_id, run_id)
+    assert not [
+        task for task in tasks or ["prepare", "dbt.gas_stock_daily.run", "record"] if after[task] == before[task]
+    ]
+    assert pipeline.snapshot() == first
+
+
+def test_a_failed_build_is_made_up_for_although_the_source_did_not_change(pipeline: Pipeline, first: Snapshot) -> None:
+    # The last build did not succeed: it is not recorded, and a key that is there twice fails the next one's tests.
+    pipeline.query("DELETE FROM energy_ops.builds WHERE dag_id = 'gas_storage_daily'")
+    contract = read_contract("stock-quotidien-stockages-gaz")
+    row = f"SELECT * FROM odre_raw.{GAS} WHERE {contract.time_column} >= '1900-01-01' LIMIT 1"
+    pipeline.query(f"CREATE OR REPLACE TABLE odre_load.once AS {row}")
+    pipeline.query(f"INSERT INTO odre_raw.{GAS} SELECT * FROM odre_load.once")
+    run_id = pipeline.run_until_failure("gas_storage_daily", "dbt.dbt_producer_watcher")
+    assert pipeline.states("gas_storage_daily", run_id)[f"{GAS}.gate"] == {"skipped"}
+    # Mended: the key is there once.
+    same = " AND ".join(f"t.{column} = (SELECT {column} FROM odre_load.once)" for column in contract.key)
+    pipeline.query(f"DELETE FROM odre_raw.{GAS} AS t WHERE t.{contract.time_column} >= '1900-01-01' AND {same}")
+    pipeline.query(f"INSERT INTO odre_raw.{GAS} SELECT * FROM odre_load.once; DROP TABLE odre_load.once")
+    pipeline.query("DROP TABLE IF EXISTS energy.gas_stock_daily")
+    run_id, state = pipeline.run("gas_storage_daily")
+    assert state == "success"
+    states = pipeline.states("gas_storage_daily", run_id)
+    assert states[f"{GAS}.gate"] == {"skipped"}
+    assert states["record"] == {"success"}
+    assert pipeline.snapshot() == first
+
+
+def test_a_window_is_fetched_again_and_does_not_count_as_ordinary(pipeline: Pipeline, first: Snapshot) -> None:
+    day = pipeline.query("SELECT MAX(day) FROM energy.gas_stock_daily")[0][0]
+    run_id, state = pipeline.run("gas_storage_daily", window_start=f"{day[:8]}01", window_end=day)
+    assert state == "success"
+    loads = pipeline.query(f"SELECT ordinary, rows_landed > 0 FROM energy_ops.loads WHERE run_id = '{run_id}'")
+    assert loads == [[False, True]]
+    assert pipeline.snapshot() == first
+
+
+def test_a_window_that_ends_before_it_starts_is_refused_before_anything_is_fetched(pipeline: Pipeline) -> None:
+    run_id, state = pipeline.run("temperature_monthly", window_start="2024-02-01", window_end="2024-01-01")
+    assert state == "failed"
+    states = pipeline.states("temperature_monthly", run_id)
+    assert states["prepare"] == {"failed"}
+    assert states["temperature_quotidienne_regionale.gate"] == {"upstream_failed"}
+    error = pipeline.error("temperature_monthly", run_id, "prepare")
+    assert "window_end (2024-01-01) must be later than window_start (2024-02-01)" in error
+
+
+@pytest.mark.parametrize("form", [{"window_start": "yesterday"}, {"force": "perhaps"}])
+def test_what_the_form_does_not_take_is_refused_at_once(pipeline: Pipeline, form: dict[str, Any]) -> None:
+    with pytest.raises(HttpError) as refused:
+        pipeline.api.trigger("temperature_monthly", form)
+    assert refused.value.status == 400
+    assert next(iter(form)) in refused.value.body or next(iter(form.values())) in refused.value.body
