@@ -128,14 +128,6 @@ def test() -> int:
     environments.ensure_emulators()
     with Stack(Source.generated(), Ports.free(), LOCAL / "test") as stack:
         stack.build_manifest()
-        environment = stack.environment()
-    for name in (
-        "AIRFLOW_CONN_ODRE_DEFAULT",
-        "STORAGE_EMULATOR_HOST",
-        "BIGQUERY_EMULATOR_HOST",
-        "AIRFLOW__CORE__DAGS_FOLDER",
-    ):
-        environment.pop(name)
     return environments.run_in(python, "pytest", *os.environ.get("TESTS", "tests").split())
 
 

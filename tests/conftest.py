@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from emulators.odre.server import serve
+
+# Airflow reads where it is when it is first imported, and the tests' modules import it when they are collected.
+_ROOT = Path(__file__).parents[1]
+_AIRFLOW_HOME = tempfile.mkdtemp(prefix="airflow-")
+atexit.register(shutil.rmtree, _AIRFLOW_HOME, ignore_errors=True)
+os.environ.update(
+    AIRFLOW_HOME=_AIRFLOW_HOME,
+    AIRFLOW__CORE__DAGS_FOLDER=str(_ROOT / "dags"),
+    AIRFLOW__CORE__PLUGINS_FOLDER=str(_ROOT / "plugins"),
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__COSMOS__ENABLE_TELEMETRY="False",
+)
 
 #: Serves a source (``emulators.odre.source.Source``; ``behaviour=`` as for ``serve``) until the test ends.
 ServeSource = Callable[..., str]

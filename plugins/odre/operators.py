@@ -41,6 +41,11 @@ def failing_at_once() -> Iterator[None]:
         raise AirflowFailException(str(error)) from error
 
 
+def was_cleared(task: BaseOperator, context: Context) -> bool:
+    """Whether somebody cleared the task, and so wants it done again; Airflow's own retries do not count."""
+    return context["ti"].max_tries > (task.retries or 0)
+
+
 class PrepareWarehouseOperator(BaseOperator):
     """Checks the run's form, creates and widens the raw and ops tables of all datasets, and drops what is abandoned.
 
@@ -81,7 +86,8 @@ class OdreGateOperator(BaseOperator):
     """Asks the source whether a dataset changed, and plans the run's chunks; skips what follows when it did not.
 
     Returns the chunks as dicts (:meth:`odre.plan.Chunk.to_dict`). One request when nothing changed. A run with a
-    window or with ``force`` passes whatever the source's freshness mark. Metadata that cannot be read fail the task.
+    window or with ``force``, and one that somebody cleared, passes whatever the source's freshness mark. Metadata that
+    cannot be read fail the task.
     """
 
     template_fields: Sequence[str] = ("window_start", "window_end", "force")
@@ -122,7 +128,7 @@ class OdreGateOperator(BaseOperator):
                     f"The source has no {contract.dataset}, which is optional: {absent}"
                 ) from None
             state = self._state(contract)
-            if asked is None and self.force != "True":
+            if asked is None and self.force != "True" and not was_cleared(self, context):
                 reason = reason_to_fetch(contract, metadata, state, now)
                 if reason is None:
                     raise AirflowSkipException(

@@ -26,6 +26,7 @@ from odre import warehouse
 from odre.contracts import read_contract
 from odre.hooks import WarehouseHook
 from odre.ingest import WAREHOUSE_POOL, query_job, query_parameter
+from odre.operators import was_cleared
 from odre.settings import Settings
 
 DBT_GROUP = "dbt"
@@ -104,7 +105,8 @@ class BuildGateOperator(BaseOperator):
     """Skips the dbt build when this DAG's marts are current; otherwise fixes the moment at which its inputs count.
 
     Current means: the DAG's last successful build is of the same dbt project and later than the last load of its
-    datasets, so that a build that failed is made up for although the source did not change. Returns ``started_at`` and
+    datasets, so that a build that failed is made up for although the source did not change. A run that somebody cleared
+    builds all the same. Returns ``started_at`` and
     ``project_hash``, each an XCom of its own.
     """
 
@@ -122,7 +124,7 @@ class BuildGateOperator(BaseOperator):
             warehouse.build_state_sql(contracts, self.settings),
             {"dag_id": self.dag_id, "project_hash": current_hash},
         )
-        if state["is_current"]:
+        if state["is_current"] and not was_cleared(self, context):
             raise AirflowSkipException("The marts are current: nothing was loaded since they were built.")
         return {"started_at": started_at.isoformat(), "project_hash": current_hash}
 

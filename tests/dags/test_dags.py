@@ -149,7 +149,7 @@ def test_dag_files_fit_on_a_screen() -> None:
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 100, path.name
 
 
-def test_nothing_but_plugins_is_loaded_as_one(airflow_environment: None) -> None:
+def test_nothing_but_plugins_is_loaded_as_one() -> None:
     """Airflow loads every file that ``.airflowignore`` does not name by its bare name; in a process of its own."""
     script = (
         "import sys\n"
