@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import venv
@@ -209,7 +210,14 @@ def run_in(python: Path, *arguments: str, environment: dict[str, str] | None = N
     """Run a program of an environment in the foreground and return its exit code; ``arguments[0]`` is its name."""
     command = [str(python.parent / arguments[0]), *arguments[1:]]
     base = clean_environment() if environment is None else environment
-    return subprocess.run(command, cwd=ROOT, env=with_path(base, python), check=False).returncode
+    with subprocess.Popen(command, cwd=ROOT, env=with_path(base, python)) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            # It may have servers of its own to end: interrupted, not killed, and waited for.
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
 
 
 def with_path(environment: dict[str, str], python: Path) -> dict[str, str]:

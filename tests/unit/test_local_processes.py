@@ -139,3 +139,32 @@ def test_a_port_that_somebody_listens_on_is_not_free() -> None:
 
 def boot() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+#: Runs a program that says when it is ready, and that has something to end when it is interrupted.
+FOREGROUND = """
+import signal, sys
+from pathlib import Path
+from local.environments import run_in
+
+def stop(*_):
+    raise SystemExit(1)
+
+signal.signal(signal.SIGTERM, stop)
+program = "import pathlib, sys, time\\n"
+program += "try:\\n print('ready', flush=True)\\n time.sleep(60)\\n"
+program += "except KeyboardInterrupt:\\n time.sleep(0.5)\\n pathlib.Path(sys.argv[1]).write_text('ended')"
+run_in(Path(sys.executable), Path(sys.executable).name, "-c", program, sys.argv[1])
+"""
+
+
+def test_a_program_in_the_foreground_ends_what_it_started_before_the_command_does(tmp_path: Path) -> None:
+    command = subprocess.Popen(
+        [sys.executable, "-c", FOREGROUND, str(tmp_path / "note")], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert command.stdout is not None
+    assert command.stdout.readline() == "ready\n"
+    command.send_signal(signal.SIGTERM)
+    command.wait(timeout=10)
+    assert (tmp_path / "note").read_text() == "ended"
+    command.stdout.close()
