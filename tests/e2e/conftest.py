@@ -11,7 +11,7 @@ from local.stack import DAGS, Ports, Source, Stack
 from tests.e2e.support import Pipeline, Snapshot
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """The stack, after the first run of each DAG on an empty warehouse."""
     with Stack(Source.generated(), Ports.free(), tmp_path_factory.mktemp("stack")) as stack:
@@ -24,7 +24,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def first(pipeline: Pipeline) -> Snapshot:
     """Every table as the first runs left it."""
     assert set(pipeline.first_states.values()) == {"success"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,29 +13,16 @@ from local.stack import Ports, Source, Stack
 from tests.warehouse.support import ROOT, TestWarehouse
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Cloud Storage and BigQuery; ``EMULATORS_PYTHON`` names the environment that has them if it is not ours."""
-    storage, bigquery, grpc = _free_ports(3)
     with pytest.MonkeyPatch.context() as patch:
         if python := os.environ.get("EMULATORS_PYTHON"):
             patch.setattr(environments, "ensure_emulators", lambda: Path(python))
         elif not environments.interpreter("emulators").is_file():
             pytest.fail("The emulators are not installed: run make test, or name their Python with EMULATORS_PYTHON=…")
         state = tmp_path_factory.mktemp("emulators")
-        ports = Ports(storage=storage, bigquery=bigquery, bigquery_grpc=grpc)
-        with Stack(Source.generated(), ports, state) as stack:
+        with Stack(Source.generated(), Ports.free(), state) as stack:
             stack.start_warehouse()
             yield stack
 
@@ -58,7 +44,7 @@ def new_warehouse(
         warehouse.drop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def real_data() -> Path:
     """The folder of real extracts, which is not part of the project."""
     folder = Path(os.environ.get("REAL_DATA_DIR", ROOT.parent / "shared" / "data"))
