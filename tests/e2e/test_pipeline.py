@@ -11,6 +11,9 @@ from local.stack import DAGS
 from odre.contracts import read_contract
 from tests.e2e.support import Pipeline, Snapshot
 
+#: The first test waits for the first runs.
+pytestmark = pytest.mark.timeout(1500)
+
 GAS = "stock_quotidien_stockages_gaz"
 
 #: DAG → the groups that bring its datasets.
