@@ -128,10 +128,15 @@ def test() -> int:
     environments.ensure_emulators()
     with Stack(Source.generated(), Ports.free(), LOCAL / "test") as stack:
         stack.build_manifest()
-    if chosen := os.environ.get("TESTS", "").split():
-        return environments.run_in(python, "pytest", *chosen)
     # The end-to-end tests wait for Airflow half of their time: the other files go beside them.
-    return environments.run_in(python, "pytest", "--numprocesses=2", "--dist=loadfile", "tests")
+    chosen = os.environ.get("TESTS", "").split() or ["--numprocesses=2", "--dist=loadfile", "tests"]
+    folder = LOCAL / "test" / "pytest"
+    try:
+        return environments.run_in(python, "pytest", f"--basetemp={folder}", *chosen)
+    finally:
+        # An interrupted worker does not take its fixtures down: what its servers' records name is ended here.
+        for record in folder.rglob("processes.json"):
+            Processes(record.parent).end()
 
 
 def lint() -> int:
