@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -51,11 +52,13 @@ def _run(source: Source) -> int:
             stack.start_warehouse()
             stack.start_source()
         stack.build_manifest()
+        begun = datetime.now(UTC)
         with step("Starting Airflow"):
             stack.start_airflow()
         runs = adopt_or_trigger(stack.airflow, DAGS)
         say(f"Running {', '.join(runs)}: {stack.airflow_url} (user {USER}, password {stack.password})")
-        succeeded = Follower(stack.airflow, runs, stack.airflow_home / "logs", stack.processes.check).follow()
+        logs = stack.airflow_home / "logs"
+        succeeded = Follower(stack.airflow, runs, logs, stack.processes.check, since=begun).follow()
         if succeeded:
             show_marts(stack.warehouse)
         print(

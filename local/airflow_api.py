@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from local.basics import LocalError
 from local.http import HttpError, request
 
-UNFINISHED = ("queued", "running")
+UNFINISHED: Final = ("queued", "running")
+LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass
@@ -82,7 +83,7 @@ class AirflowApi:
     def next_run(self, dag_id: str) -> datetime:
         """When the scheduler is to start the DAG's next run; the distant past where it has not settled that yet."""
         after = self.call("GET", f"dags/{dag_id}")["next_dagrun_run_after"]
-        return datetime.fromisoformat(after) if after else datetime.min.replace(tzinfo=UTC)
+        return datetime.fromisoformat(after) if after else LONG_AGO
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
         """Start a run, with the parameters of ``conf``, and return its id."""

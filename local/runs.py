@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from local.airflow_api import UNFINISHED, AirflowApi
+from local.airflow_api import LONG_AGO, UNFINISHED, AirflowApi
 from local.basics import ROOT, say
 
 #: States of a task that will not change by themselves.
@@ -47,12 +47,17 @@ def adopt_or_trigger(api: AirflowApi, dag_ids: list[str]) -> dict[str, str]:
 
 @dataclass
 class Follower:
-    """Follows runs and says what happens in them. ``check`` raises if a server has ended."""
+    """Follows runs and says what happens in them. ``check`` raises if a server has ended.
+
+    A run that had begun before ``since`` is an earlier command's, which may have been interrupted in the middle of it:
+    if something in it has failed, it is given up, and a new run counts in its place.
+    """
 
     api: AirflowApi
     runs: dict[str, str]
     logs: Path
     check: Callable[[], None]
+    since: datetime = LONG_AGO
     states: dict[str, str] = field(default_factory=dict)
     _said: set[tuple[str, ...]] = field(default_factory=set)
     _progress: dict[str, str] = field(default_factory=dict)
@@ -74,6 +79,9 @@ class Follower:
         run_id = self.runs[dag_id]
         run = self.api.run(dag_id, run_id)  # before its tasks: once it has ended, they have
         tasks = self.api.tasks(dag_id, run_id)
+        if self._is_inherited(run) and "failed" in (run["state"], *(task["state"] for task in tasks)):
+            self._replace(dag_id, run)
+            return
         for task in tasks:
             if task["state"] in ("failed", "up_for_retry"):
                 self._failure(dag_id, task)
@@ -90,6 +98,17 @@ class Follower:
             self.states[dag_id] = run["state"]
             del self._progress[dag_id]
             self._say(f"{dag_id}: {run['state'].upper()}, {ended} tasks in {_seconds([run]):.0f} s")
+
+    def _is_inherited(self, run: dict[str, Any]) -> bool:
+        begun = run["start_date"]  # null while it is queued
+        return begun is not None and datetime.fromisoformat(begun) < self.since
+
+    def _replace(self, dag_id: str, run: dict[str, Any]) -> None:
+        run_id = run["dag_run_id"]
+        if run["state"] in UNFINISHED:
+            self.api.give_up(dag_id, run_id)
+        self.runs[dag_id] = self.api.trigger(dag_id)
+        self._say(f"{dag_id}: the run that an earlier command began has failed: a new one takes its place ({run_id})")
 
     def _failure(self, dag_id: str, task: dict[str, Any]) -> None:
         log = task_log(self.logs, task)

@@ -1,7 +1,6 @@
 """The local stack's own decisions, without its servers."""
 
 import io
-import json
 import os
 import shutil
 import subprocess
@@ -14,7 +13,6 @@ from local import environments, lists
 from local.basics import ROOT, LocalError, clean_environment
 from local.environments import stamp_of, uv_settings
 from local.report import disk, write_csv, write_table
-from local.runs import last_error, task_log
 from local.stack import LIVE_URL, Ports, Source, base_url, check_live
 from local.warehouse import Result, _value
 
@@ -213,20 +211,6 @@ def test_csv_has_empty_nulls_and_quotes() -> None:
 def test_cells_of_the_rest_api(field: dict[str, object], value: object, text: str) -> None:
     found = _value(field, value)
     assert (found.isoformat() if field["type"] == "TIMESTAMP" else str(found)) == text
-
-
-def test_the_last_error_of_a_log_is_one_line(tmp_path: Path) -> None:
-    task = {"dag_id": "d", "dag_run_id": "r", "task_id": "g.extract", "map_index": 2}
-    folder = tmp_path / "dag_id=d" / "run_id=r" / "task_id=g.extract" / "map_index=2"
-    folder.mkdir(parents=True)
-    assert last_error(task_log(tmp_path, task)) == "no error in its log"
-    entries = [
-        {"level": "error", "event": "first"},
-        {"level": "error", "event": "Task failed", "error_detail": [{"exc_type": "OdreError", "exc_value": "a\n b"}]},
-        {"level": "info", "event": "bye"},
-    ]
-    (folder / "attempt=1.log").write_text("no JSON\n" + "\n".join(map(json.dumps, entries)))
-    assert last_error(task_log(tmp_path, task)) == "OdreError: a b"
 
 
 def test_disk_counts_a_file_with_two_names_once(tmp_path: Path) -> None:
