@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -58,6 +58,19 @@ class Conversion:
     high_water: datetime | None
     quarantine: pa.Table
     ends_in_newline: bool
+
+    def ledger_values(self) -> dict[str, Any]:
+        """What the conversion knows of its chunk's row in the ledger, in the manifest's types."""
+        return {
+            "rows_source": self.rows_source,
+            "rows_landed": self.rows_landed,
+            "rows_quarantined": self.rows_quarantined,
+            "rows_excluded": self.rows_excluded,
+            "first_time": self.first_time,
+            "last_time": self.last_time,
+            "high_water": self.high_water,
+            "content_sha256": self.sha256,
+        }
 
 
 def convert_csv(

@@ -220,18 +220,11 @@ class OdreToGCSOperator(BaseOperator):
         described = manifest.Manifest(
             dag_id=self.dag_id,
             run_id=run_id,
-            rows_source=conversion.rows_source,
-            rows_landed=conversion.rows_landed,
-            rows_quarantined=conversion.rows_quarantined,
-            rows_excluded=conversion.rows_excluded,
-            first_time=conversion.first_time,
-            last_time=conversion.last_time,
-            high_water=conversion.high_water,
             object_uri=self._uri(object_name),
-            content_sha256=conversion.sha256,
             manifest_uri=self._uri(manifest_name),
             extracted_at=extracted_at,
             **chunk.ledger_values(),
+            **conversion.ledger_values(),
             **quarantine,
         )
         lake.upload(self.settings.bucket, manifest_name, data=described.to_json(), mime_type="application/json")

@@ -10,15 +10,7 @@ from local.airflow_api import AirflowApi
 from local.runs import ENDED, Follower, last_error, task_log
 from local.stack import Stack
 from odre.contracts import read_contracts
-
-MARTS = (
-    "power_steps",
-    "energy_mix_daily",
-    "energy_mix_detail_daily",
-    "gas_stock_daily",
-    "temperature_daily",
-    "energy_climate_daily",
-)
+from tests.warehouse.support import MARTS
 
 #: Table → rows and hash of all that they hold.
 Snapshot = dict[str, tuple[int, str]]

@@ -9,17 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.unit.conversions import (
-    GAS,
-    NOW,
-    convert,
-    gas_row,
-    landed,
-    power_row,
-    power_rows,
-    quarantined,
-    to_csv,
-)
+from tests.unit.conversions import GAS, NOW, convert, gas_row, landed, power_row, power_rows, quarantined, to_csv
 
 
 @pytest.mark.parametrize("marker", ["", "ND", "-", " ND", "ND "])

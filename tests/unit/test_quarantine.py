@@ -10,17 +10,7 @@ import pytest
 
 from odre.convert import convert_csv
 from odre.quarantine import ContractBroken, write_quarantine
-from tests.unit.conversions import (
-    GAS,
-    NOW,
-    convert,
-    gas_row,
-    landed,
-    power_row,
-    power_rows,
-    quarantined,
-    to_csv,
-)
+from tests.unit.conversions import GAS, NOW, convert, gas_row, landed, power_row, power_rows, quarantined, to_csv
 
 
 def test_a_row_without_key_is_bad(tmp_path: Path) -> None:

@@ -138,19 +138,12 @@ class TestWarehouse:
             window_start=window[0],
             window_end=window[1],
             source_mark=datetime.now(UTC),
-            rows_source=conversion.rows_source,
-            rows_landed=conversion.rows_landed,
-            rows_quarantined=conversion.rows_quarantined,
-            rows_excluded=conversion.rows_excluded,
-            first_time=conversion.first_time,
-            last_time=conversion.last_time,
-            high_water=conversion.high_water,
             object_uri="gs://test/object.parquet",
-            content_sha256=conversion.sha256,
             manifest_uri="gs://test/manifest.json",
             unknown_columns="",
             absent_columns="",
             extracted_at=datetime.now(UTC),
+            **conversion.ledger_values(),
         )
         bound = "DATE" if contract.time_type == "DATE" else "TIMESTAMP"
         assert conversion.first_time is not None
