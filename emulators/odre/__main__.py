@@ -8,9 +8,10 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from emulators.odre.faults import ScriptFile
 from emulators.odre.folder import FolderSource
 from emulators.odre.generate import generate
-from emulators.odre.server import StandIn
+from emulators.odre.server import StandIn, honest
 from emulators.odre.source import MemorySource, Source, UnreadableFile
 
 
@@ -32,6 +33,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="with --generated: another seed gives other figures")
     parser.add_argument("--revision", type=int, default=0, help="with --generated: how often it was restated since")
     parser.add_argument("--rows", type=int, help="with --generated: length of the real-time table, for measuring")
+    parser.add_argument("--faults", type=Path, metavar="FILE", help="misbehave by a script (emulators/odre/faults.py)")
     return parser.parse_args(arguments)
 
 
@@ -53,8 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         source = _source(options)
         datasets = [source.dataset(identifier, refresh=True) for identifier in source.identifiers()]
-        server = StandIn(source, options.host, options.port)
-    except UnreadableFile as error:
+        behaviour = ScriptFile(source, options.faults) if options.faults else honest
+        server = StandIn(source, options.host, options.port, behaviour)
+    except (UnreadableFile, ValueError) as error:
         print(f"ODRÉ stand-in: {error}", file=sys.stderr)
         return 1
     except OSError as error:

@@ -2,12 +2,15 @@
 
 :func:`answer` is a function from a request to an answer and knows no socket. Between it and the socket lies one
 function, a :data:`Behaviour`: it sees each request with its number and the honest answer, and gives what is sent. Tests
-count requests there; a source that misbehaves is written there too.
+count requests there, and :mod:`emulators.odre.faults` misbehaves there.
 """
 
 from __future__ import annotations
 
 import json
+import select
+import socket
+import struct
 import sys
 import threading
 from collections import Counter
@@ -67,11 +70,20 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is sent back: a body of known size, or one that is made while it is sent."""
+    """What is sent back: a body of known size, or one that is made while it is sent.
+
+    ``raw``, if it is there, is sent instead of all else, status line and headers included, and the connection is closed
+    after it. What is made while it is sent may take its time, and may end in a :class:`ConnectionReset`.
+    """
 
     status: int
     body: bytes | Iterator[bytes]
     headers: Mapping[str, str] = field(default_factory=dict)
+    raw: Iterator[bytes] | None = None
+
+
+class ConnectionReset(Exception):
+    """Raised where an answer is made: the connection is reset there (TCP RST) instead of being ended."""
 
 
 #: From a request and its honest answer to the answer that is sent.
@@ -334,7 +346,29 @@ class _Handler(BaseHTTPRequestHandler):
         except QueryError as error:
             given = _error(400, error.error_code, error.message)
         quota = self.server.quota_headers(request.dataset)
-        self._send(self.server.behaviour(request, replace(given, headers={**given.headers, **quota})))
+        given = self.server.behaviour(request, replace(given, headers={**given.headers, **quota}))
+        try:
+            if given.raw is None:
+                self._send(given)
+            else:
+                self._send_raw(given.raw)
+        except ConnectionReset:
+            self._reset()
+
+    def _send_raw(self, pieces: Iterator[bytes]) -> None:
+        self.close_connection = True
+        for piece in pieces:
+            # Who waits without sending would not notice otherwise that the client has given up.
+            if select.select([self.connection], [], [], 0)[0] and not self.connection.recv(1, socket.MSG_PEEK):
+                return
+            self.wfile.write(piece)
+
+    def _reset(self) -> None:
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        # The socket is closed with the last file on it, and before the server says a clean good-bye.
+        self.rfile.close()
+        self.connection.close()
 
     def _send(self, given: Answer) -> None:
         self.send_response(given.status, HTTPStatus(given.status).phrase)
