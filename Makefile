@@ -8,9 +8,11 @@ export SQL_TEXT = $(value SQL)
 unexport SQL
 MAKEOVERRIDES :=
 
-PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
-	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$python && break; done)
-LOCAL = @test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed and not on the path: install one, or name it with PYTHON=…" >&2; exit 1; }; \
+# What a Python is asked, to know whether it can run the commands.
+FITS = -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1
+PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do $$python $(FITS) && echo $$python && break; done)
+LOCAL = @$(or $(PYTHON),false) $(FITS) || { \
+	echo "error: $(or $(PYTHON),Nothing on the path) is no Python 3.11 or 3.12: install one, or name it with PYTHON=…" >&2; exit 1; }; \
 	PYTHONPATH=plugins exec $(PYTHON) -m local
 
 .PHONY: help demo run sql check-source test lint lock clean

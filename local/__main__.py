@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Final
 
 from local import environments, lists
-from local.basics import LOCAL, ROOT, LocalError, elapsed, python_version, say, since_start, step
+from local.basics import LOCAL, ROOT, LocalError, elapsed, say, since_start, step
 from local.processes import Processes
 from local.report import Memory, disk, show_marts, write_csv, write_table
 from local.runs import Follower, adopt_or_trigger
@@ -208,12 +208,6 @@ def _stop(number: int, _: FrameType | None) -> None:
 
 def main() -> int:
     """Run one command; an error that the user can mend is one line."""
-    if not (3, 11) <= sys.version_info[:2] <= (3, 12):
-        print(
-            f"error: Python 3.11 or 3.12 is needed, this is {python_version()}: name another with PYTHON=…",
-            file=sys.stderr,
-        )
-        return 1
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _stop)
     try:

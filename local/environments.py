@@ -15,7 +15,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -114,10 +113,9 @@ def _packages(requirements: Path) -> int:
 
 
 def _check_machine() -> None:
-    if not (3, 11) <= sys.version_info[:2] <= (3, 12):
-        raise LocalError(f"Python 3.11 or 3.12 is needed, this is {python_version()}: name another with PYTHON=…")
     try:
         import ensurepip  # noqa: F401
+        import venv  # noqa: F401
     except ImportError:
         raise LocalError(
             f"{sys.executable} has no venv module: install it (Debian: apt install python{python_version()}-venv)"
@@ -130,6 +128,8 @@ def _check_machine() -> None:
 
 
 def _create(folder: Path, *, with_pip: bool) -> None:
+    import venv  # here, where its absence has been told in one line
+
     try:
         venv.create(folder, with_pip=with_pip, symlinks=True)
     except (OSError, subprocess.CalledProcessError) as error:

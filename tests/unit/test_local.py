@@ -54,10 +54,14 @@ def test_make_alone_lists_the_commands() -> None:
         assert f"make {command}" in listed
 
 
-def test_without_python_one_line_says_which_is_needed() -> None:
-    done = make("demo", "PYTHON=")
+@pytest.mark.parametrize(
+    ("python", "named"), [("", "Nothing on the path"), ("/nowhere", "/nowhere"), ("false", "false")]
+)
+def test_without_python_one_line_says_which_is_needed(python: str, named: str) -> None:
+    done = make("demo", f"PYTHON={python}")
     assert done.returncode
-    assert done.stderr.splitlines()[0].startswith("error: Python 3.11 or 3.12 is needed")
+    assert done.stderr.startswith(f"error: {named} is no Python 3.11 or 3.12: install one")
+    assert [line for line in done.stderr.splitlines() if not line.startswith("make")] == done.stderr.splitlines()[:1]
 
 
 def test_no_query_is_one_line() -> None:
@@ -96,8 +100,9 @@ def test_too_little_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         environments._check_machine()
 
 
-def test_a_python_without_venv_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ensurepip", None)
+@pytest.mark.parametrize("module", ["venv", "ensurepip"])
+def test_a_python_without_venv_is_one_line(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(LocalError, match=r"no venv module.*apt install python3\.1\d-venv"):
         environments._check_machine()
 
