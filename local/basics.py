@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -48,6 +49,17 @@ def step(title: str) -> Iterator[None]:
     took = time.monotonic() - begun
     if took >= 1:
         say(f"{title}: done in {took:.0f} s")
+
+
+def check_disk(folder: Path, needed: int) -> None:
+    """Refuse to go on where the disk is full.
+
+    Raises:
+        LocalError: fewer than ``needed`` bytes are free where ``folder`` is.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise LocalError(f"{free / 1e9:.1f} GB are free in {folder}, where {needed / 1e9:.1f} GB are needed: make room")
 
 
 def clean_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -20,14 +20,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from local.basics import LOCAL, ROOT, LocalError, clean_environment, python_version, step
+from local.basics import LOCAL, ROOT, LocalError, check_disk, clean_environment, python_version, step
 
 REQUIREMENTS: Final = ROOT / "requirements"
 ENVIRONMENTS: Final = LOCAL / "venv"
 INSTALL_LOG: Final = LOCAL / "install.log"
 
 #: What the two environments take on the disk once they have run, with the packages' cache, in bytes.
-DISK_NEEDED: Final = 5 * 1024**3
+DISK_NEEDED: Final = 5 * 10**9
 
 #: pip's setting → uv's variable: uv does not read pip's configuration. Additional indexes are left out: uv takes a
 #: release from one index alone, and one that holds a part of its files would hide the rest.
@@ -120,11 +120,7 @@ def _check_machine() -> None:
         raise LocalError(
             f"{sys.executable} has no venv module: install it (Debian: apt install python{python_version()}-venv)"
         ) from None
-    free = shutil.disk_usage(ROOT).free
-    if free < DISK_NEEDED:
-        raise LocalError(
-            f"{free / 1e9:.1f} GB are free in {ROOT}, and the environments need {DISK_NEEDED / 1e9:.0f} GB: make room"
-        )
+    check_disk(LOCAL, DISK_NEEDED)
 
 
 def _create(folder: Path, *, with_pip: bool) -> None:

@@ -18,10 +18,13 @@ from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
 
-from local.basics import ROOT, LocalError
+from local.basics import ROOT, LocalError, check_disk
 
 #: Seconds that a process has to end by itself.
 GRACE = 8.0
+
+#: What must stay free on the disk while servers write to it, in bytes: most say little that helps once it is full.
+DISK_RESERVE = 300 * 10**6
 
 
 @dataclass(frozen=True)
@@ -120,11 +123,12 @@ class Processes:
         return self.logs / f"{name.lower().replace(' ', '-')}.log"
 
     def check(self) -> None:
-        """Raise if one of the servers has ended.
+        """Raise if one of the servers has ended, or will because the disk is full.
 
         Raises:
-            LocalError: names the server, its last line and its log.
+            LocalError: names the disk; or the server, its last line and its log.
         """
+        check_disk(self.logs.parent, DISK_RESERVE)
         for name, process in self._started.values():
             if process.poll() is not None:
                 log = self.log(name)

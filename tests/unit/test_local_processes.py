@@ -77,6 +77,15 @@ def test_a_server_that_ends_is_named_with_its_last_line_and_log(tmp_path: Path) 
     started.end()
 
 
+def test_a_disk_that_fills_while_servers_run_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = Processes(tmp_path)
+    started.check()
+    monkeypatch.setattr("local.processes.DISK_RESERVE", 10**18)
+    with pytest.raises(LocalError, match=r"are free in .* make room"):
+        started.check()
+    started.end()
+
+
 def test_what_a_killed_command_left_is_ended_by_the_next(tmp_path: Path) -> None:
     command = (
         "import os, sys, pathlib, local.processes as p;"
