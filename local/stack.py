@@ -52,7 +52,7 @@ class Ports:
         """The ports that the environment names, with the defaults of the README.
 
         Raises:
-            LocalError: a variable is not a port.
+            LocalError: a variable is not a port, or two are the same.
         """
         given = {}
         for name, variable in VARIABLES.items():
@@ -60,7 +60,13 @@ class Ports:
                 if not text.isdigit() or not 0 < int(text) < 65536:
                     raise LocalError(f"{variable}={text} is not a port: give a number from 1 to 65535")
                 given[name] = int(text)
-        return cls(**given)
+        ports = cls(**given)
+        users = {getattr(ports, name): variable for name, variable in VARIABLES.items()}
+        for name, variable in VARIABLES.items():
+            port = getattr(ports, name)
+            if users[port] != variable:
+                raise LocalError(f"{variable} and {users[port]} are both {port}: give each a port of its own")
+        return ports
 
     @classmethod
     def free(cls) -> Ports:

@@ -138,6 +138,8 @@ def test_ports_come_from_their_variables() -> None:
     assert Ports.from_environment({"AIRFLOW_PORT": "18080", "ODRE_PORT": ""}) == Ports(airflow=18080)
     with pytest.raises(LocalError, match="STORAGE_PORT=http is not a port"):
         Ports.from_environment({"STORAGE_PORT": "http"})
+    with pytest.raises(LocalError, match="AIRFLOW_PORT and STORAGE_PORT are both 9023"):
+        Ports.from_environment({"AIRFLOW_PORT": "9023"})
 
 
 def test_a_busy_port_names_itself_and_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
