@@ -181,8 +181,13 @@ def clean() -> int:
         Processes(record.parent).end()
     for held in LOCAL.glob("*/lock"):
         Processes(held.parent).end()
-    shutil.rmtree(LOCAL, ignore_errors=True)
-    shutil.rmtree(ROOT / "include" / "dbt" / "target", ignore_errors=True)
+    for folder in (LOCAL, ROOT / "include" / "dbt" / "target"):
+        try:
+            shutil.rmtree(folder)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise LocalError(f"{folder} could not be removed: {error}") from None
     return 0
 
 

@@ -129,6 +129,7 @@ def _create(folder: Path, *, with_pip: bool) -> None:
     try:
         venv.create(folder, with_pip=with_pip, symlinks=True)
     except (OSError, subprocess.CalledProcessError) as error:
+        check_disk(LOCAL, DISK_NEEDED)  # it was when this began, and is the likely reason
         raise LocalError(f"The environment {folder} could not be made by {sys.executable}: {error}") from error
 
 
