@@ -18,7 +18,7 @@ with DAG(
     description="Electricity mix from ODRÉ to the marts",
     schedule=CronTriggerTimetable("20 * * * *", timezone="Europe/Paris", run_immediately=True),
     catchup=False,
-    max_active_runs=2,
+    max_active_runs=4,
     dagrun_timeout=timedelta(hours=12),
     is_paused_upon_creation=False,
     default_args=default_args(),

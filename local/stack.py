@@ -25,7 +25,7 @@ from local.basics import LOCAL, ROOT, LocalError, clean_environment, step
 from local.http import answers, request
 from local.processes import Processes, is_free
 from local.warehouse import Warehouse
-from odre.settings import Settings
+from odre.settings import WAREHOUSE_POOL, WAREHOUSE_SLOTS, Settings
 
 DAGS: Final = ["eco2mix_hourly", "gas_storage_daily", "temperature_monthly"]
 USER: Final = "admin"
@@ -312,7 +312,7 @@ class Stack:
         # Logs are read from the folder: no log server, which would listen on every address.
         self.processes.start("triggerer", [airflow, "triggerer", "--skip-serve-logs"], environment)
         self._wait_for("api-server", f"{self.airflow_url}/api/v2/version")
-        self.airflow.set_pool("warehouse", 1, "Whoever writes to the warehouse: one at a time")
+        self.airflow.set_pool(WAREHOUSE_POOL, WAREHOUSE_SLOTS, "Whoever writes alone to the warehouse takes all slots")
         self.processes.start("scheduler", [airflow, "scheduler", "--skip-serve-logs"], environment)
         self.airflow.wait_for_dags(DAGS, since=begun)
 

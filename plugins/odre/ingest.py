@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from airflow.providers.google.cloud.operators.bigquery import BigQueryInsertJobOperator
 from airflow.providers.google.cloud.transfers.gcs_to_bigquery import GCSToBigQueryOperator
@@ -13,10 +13,10 @@ from odre import warehouse
 from odre.contracts import read_contract
 from odre.operators import OdreGateOperator, OdreToGCSOperator
 from odre.priority import ScheduledFirst
-from odre.settings import Settings
+from odre.settings import WAREHOUSE_POOL, WAREHOUSE_SLOTS, Settings
 
-#: The pool, of one slot, of every task that writes tables which others write too.
-WAREHOUSE_POOL = "warehouse"
+#: What a task takes that must be the only one to write.
+ALONE: Final[dict[str, Any]] = {"pool": WAREHOUSE_POOL, "pool_slots": WAREHOUSE_SLOTS}
 
 
 def query_parameter(name: str, parameter_type: str, value: Any) -> dict[str, Any]:
@@ -86,8 +86,8 @@ def ingest(dataset: str, settings: Settings) -> TaskGroup:
                 ),
                 project_id=settings.project,
                 location=settings.location,
-                pool=WAREHOUSE_POOL,
                 execution_timeout=timedelta(minutes=30),
+                **ALONE,
                 **modestly,
             )
             load >> merge

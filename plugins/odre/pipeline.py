@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from odre.ingest import WAREHOUSE_POOL, ingest
+from odre.ingest import ALONE, ingest
 from odre.operators import PrepareWarehouseOperator
 from odre.settings import Settings
 from odre.transform import transform
@@ -76,7 +76,7 @@ def pipeline(*datasets: str) -> None:
     """``prepare → ingest of each dataset → join → dbt → record``, in the DAG of the context."""
     settings = Settings.from_environment()
     prepare = PrepareWarehouseOperator(
-        task_id="prepare", settings=settings, pool=WAREHOUSE_POOL, execution_timeout=timedelta(minutes=10)
+        task_id="prepare", settings=settings, execution_timeout=timedelta(minutes=10), **ALONE
     )
     groups: Sequence[Any] = [ingest(dataset, settings) for dataset in datasets]
     join = transform(datasets, settings)

@@ -8,6 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
+
+#: Airflow's pool of all tasks that write tables which others write too, and its slots. A task that must write alone
+#: takes them all; the tasks of single models, which follow one another within their DAG, take one.
+WAREHOUSE_POOL: Final = "warehouse"
+WAREHOUSE_SLOTS: Final = 4
 
 
 @dataclass(frozen=True)

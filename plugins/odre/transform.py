@@ -25,9 +25,9 @@ from cosmos.constants import (
 from odre import warehouse
 from odre.contracts import read_contract
 from odre.hooks import WarehouseHook
-from odre.ingest import WAREHOUSE_POOL, query_job, query_parameter
+from odre.ingest import ALONE, query_job, query_parameter
 from odre.operators import was_cleared
-from odre.settings import Settings
+from odre.settings import WAREHOUSE_POOL, Settings
 
 DBT_GROUP = "dbt"
 
@@ -134,8 +134,9 @@ def dbt_build(datasets: Sequence[str], after: BaseOperator, before: BaseOperator
 
     One task runs the one ``dbt build``; then each model, seed and set of tests has a task that shows how it went. On
     another try (a retry, or someone cleared the task, the group or the run) the first skips itself and each of the
-    others runs its own part. They come after the build and not beside it: two writers never meet on a table, nobody
-    takes the reports of an earlier try for this one's, and no task waits in a slot.
+    others runs its own part. They come after the build and not beside it, and share the pool with the builds of other
+    DAGs: two writers never meet on a table, nobody takes the reports of an earlier try for this one's, and no task
+    waits in a slot.
     """
     manifest = read_manifest()
     group = DbtTaskGroup(
@@ -155,11 +156,12 @@ def dbt_build(datasets: Sequence[str], after: BaseOperator, before: BaseOperator
         ),
         execution_config=ExecutionConfig(
             execution_mode=ExecutionMode.WATCHER,
-            setup_operator_args={"pool": WAREHOUSE_POOL, "retries": 0},
+            setup_operator_args={**ALONE, "retries": 0},
         ),
         operator_args={
             "install_deps": False,
             # A model may fail for BigQuery's sake; what fails twice within seconds fails for its own.
+            "pool": WAREHOUSE_POOL,
             "retries": 1,
             "retry_delay": timedelta(seconds=10),
             # Unit tests prove the SQL when it changes (make test), not the data on every run.

@@ -57,7 +57,7 @@ LOADS: Final = (
     _field("manifest_uri", "STRING", "Lake object that describes the extraction"),
     _field("unknown_columns", "STRING", "Columns at the source that the contract does not know, comma separated"),
     _field("absent_columns", "STRING", "Optional columns that the source does not have, comma separated"),
-    _field("extracted_at", "TIMESTAMP", "When the chunk was requested"),
+    _field("extracted_at", "TIMESTAMP", "When the chunk was requested; what was requested later wins"),
     _field("loaded_at", "TIMESTAMP", "When the chunk was committed"),
 )
 
@@ -140,6 +140,9 @@ def merge_sql(contract: Contract, settings: Settings, incoming: str) -> str:
     ``incoming`` is the run's table in the load dataset. Parameters: ``@manifest`` (the manifest as JSON, with its
     quarantined rows), ``@first_time`` and ``@last_time`` (constant bounds on the partition column).
 
+    What was extracted later wins, whichever is committed first: where a later extraction of the same times is in the
+    ledger, this chunk only adds the keys that are absent, and its other values join the replaced ones.
+
     Running it again changes nothing. A try that finds the run's table gone has nothing to do if the ledger has the
     chunk (an earlier try committed and its answer was lost), and fails otherwise.
     """
@@ -165,6 +168,15 @@ def merge_sql(contract: Contract, settings: Settings, incoming: str) -> str:
             ("content_sha256", "STRING"),
         )
     )
+    extracted_at = _from_manifest_value("extracted_at", "TIMESTAMP")
+    is_later = f"later.dataset = '{contract.dataset}' AND later.extracted_at > {extracted_at}"
+    spans_later = _within_window("@first_time", "@last_time", contract)
+    moment = f"staged.`{contract.time_column}`"
+    overtaken = f"""\
+SELECT DISTINCT {moment} AS moment
+      FROM {staged} AS staged
+      INNER JOIN {loads} AS later ON {_within_window(moment, moment, contract)}
+      WHERE {is_later}"""
     return f"""\
 DECLARE committed_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP();
 DECLARE is_staged BOOL DEFAULT (
@@ -172,10 +184,30 @@ DECLARE is_staged BOOL DEFAULT (
   FROM `{settings.project}.{settings.load_dataset}.INFORMATION_SCHEMA.TABLES`
   WHERE table_name = '{incoming}'
 );
-DECLARE is_committed BOOL DEFAULT (SELECT COUNT(*) > 0 FROM {loads} AS loads WHERE {ledger_key});
 
 IF is_staged THEN
   BEGIN TRANSACTION;
+
+  -- A later extraction of these times was committed first: its values stay, this chunk's join the earlier ones.
+  IF EXISTS (SELECT 1 FROM {loads} AS later WHERE {is_later} AND {spans_later}) THEN
+    INSERT INTO {replaced} ({_names(columns)}, {_names(lineage)}, {_names(superseded)})
+    WITH overtaken AS (
+      {overtaken}
+    )
+    SELECT {_names(columns, "incoming.")}, committed_at, JSON_VALUE(@manifest, '$.run_id'),
+      committed_at, target._run_id
+    FROM {raw} AS target
+    INNER JOIN {staged} AS incoming ON {same_key}
+    INNER JOIN overtaken ON incoming.`{contract.time_column}` = overtaken.moment
+    WHERE {in_bounds} AND (
+      {restated}
+    ) AND NOT EXISTS (SELECT 1 FROM {loads} AS loads WHERE {ledger_key});
+
+    DELETE FROM {staged} AS incoming
+    WHERE incoming.`{contract.time_column}` IN (
+      {overtaken}
+    ) AND EXISTS (SELECT 1 FROM {raw} AS target WHERE {in_bounds} AND {same_key});
+  END IF;
 
   -- Keep what is about to be replaced.
   INSERT INTO {replaced} ({_names(columns)}, {_names(lineage)}, {_names(superseded)})
@@ -228,19 +260,32 @@ IF is_staged THEN
       AND known.raw_value IS NOT DISTINCT FROM refused.raw_value
   );
 
-  IF NOT is_committed THEN
-    INSERT INTO {loads} ({", ".join(LEDGER_COLUMNS)}, loaded_at)
-    SELECT
+  -- The same content again, extracted anew: the ledger keeps one row, of the last extraction.
+  DELETE FROM {loads} AS loads
+  WHERE {ledger_key} AND loads.extracted_at < {extracted_at};
+
+  INSERT INTO {loads} ({", ".join(LEDGER_COLUMNS)}, loaded_at)
+  SELECT
     {ledger_values},
-    committed_at;
-  END IF;
+    committed_at
+  FROM (SELECT 1)
+  WHERE NOT EXISTS (SELECT 1 FROM {loads} AS loads WHERE {ledger_key});
 
   COMMIT TRANSACTION;
   DROP TABLE IF EXISTS {staged};
-ELSEIF NOT is_committed THEN
+ELSEIF NOT EXISTS (SELECT 1 FROM {loads} AS loads WHERE {ledger_key}) THEN
   SELECT ERROR('{contract.dataset}: table {incoming} is gone and its chunk is not in the ledger. Clear the load task.');
 END IF;
 """
+
+
+def _within_window(first: str, last: str, contract: Contract) -> str:
+    """Condition: something between two values of the time column lies in the window of the load ``later``."""
+    as_instant = "TIMESTAMP({})" if contract.time_type == "DATE" else "{}"
+    return (
+        f"(later.window_start IS NULL OR later.window_start <= {as_instant.format(last)})"
+        f" AND (later.window_end IS NULL OR later.window_end > {as_instant.format(first)})"
+    )
 
 
 def _from_manifest_value(name: str, field_type: str) -> str:

@@ -5,172 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from types import SimpleNamespace
-from typing import Any
 
 import pyarrow as pa
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from google.api_core.exceptions import GoogleAPICallError
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery, storage
 
-from emulators.odre.server import Answer, Request
+from emulators.odre.server import Request
 from emulators.odre.source import MemorySource
-from local.stack import Stack
 from odre import tables, warehouse
 from odre.client import OdreClient, SourceUnreachable
 from odre.contracts import read_contract, read_contracts
-from odre.operators import OdreGateOperator, OdreToGCSOperator, PrepareWarehouseOperator
-from tests.conftest import ServeSource
-from tests.warehouse.support import CONSOLIDATED, GAS, REAL_TIME, TestWarehouse, power_row
-
-POINTS = ("Centre", "Saline")
-DAY = date(2025, 3, 1)
-
-
-def gas(stocks: dict[date, float], points: tuple[str, ...] = POINTS, **more: Any) -> pa.Table:
-    """Rows of gas storage: the same stock for each point, GWh."""
-    rows = [
-        {"date": day, "stock_fin_de_journee": stock, "source": "Storengy", "pits": point, **more}
-        for day, stock in stocks.items()
-        for point in points
-    ]
-    return pa.Table.from_pylist(rows)
-
-
-def power(first: datetime, consumptions: list[int | None], nature: str = "Données temps réel", **mw: Any) -> pa.Table:
-    """Quarter-hours of eco2mix, all columns there."""
-    contract = read_contract(REAL_TIME)
-    types = {"INT64": pa.int64(), "STRING": pa.string(), "DATE": pa.string(), "TIMESTAMP": pa.timestamp("us", tz="UTC")}
-    rows = []
-    for step, consumption in enumerate(consumptions):
-        row = dict(power_row(first + timedelta(minutes=15 * step), consumption, nature, **mw))
-        rows.append({**row, "date_heure": datetime.fromisoformat(str(row["date_heure"]))})
-    return pa.Table.from_pylist(
-        rows, schema=pa.schema([pa.field(column.name, types[column.type]) for column in contract.columns])
-    )
-
-
-class Pipeline:
-    """Ingest runs against one warehouse, step by step as the DAG has them, without a scheduler."""
-
-    def __init__(self, house: TestWarehouse) -> None:
-        self.house = house
-        self.lake = storage.Client(project=house.settings.project, credentials=AnonymousCredentials())
-
-    def gate(self, dataset: str, **form: str) -> list[dict[str, Any]]:
-        """Plan a run; raises as the task does."""
-        operator = OdreGateOperator(
-            task_id="gate",
-            dataset=dataset,
-            settings=self.house.settings,
-            window_start=form.get("window_start", ""),
-            window_end=form.get("window_end", ""),
-            force=form.get("force", "False"),
-        )
-        cleared = (operator.retries or 0) + bool(form.get("cleared"))
-        return operator.execute({"ti": SimpleNamespace(max_tries=cleared)})  # type: ignore[typeddict-item]
-
-    def extract(self, chunk: dict[str, Any], run_id: str) -> dict[str, Any]:
-        """Land a chunk in the lake."""
-        operator = OdreToGCSOperator(task_id="extract", chunk=chunk, settings=self.house.settings)
-        return operator.execute({"run_id": run_id})
-
-    def load(self, dataset: str, extracted: dict[str, Any]) -> None:
-        """Load a chunk from the lake into the run's table."""
-        schema = [bigquery.SchemaField.from_api_repr(field) for field in read_contract(dataset).bigquery_schema]
-        self.house.client.load_table_from_uri(
-            f"gs://{self.house.settings.bucket}/{extracted['object_name']}",
-            extracted["run_table_id"],
-            job_config=bigquery.LoadJobConfig(
-                source_format="PARQUET", schema=schema, write_disposition="WRITE_TRUNCATE"
-            ),
-        ).result()
-
-    def merge(self, dataset: str, extracted: dict[str, Any]) -> None:
-        """Commit a chunk."""
-        contract = read_contract(dataset)
-        self.house.client.query(
-            warehouse.merge_sql(contract, self.house.settings, extracted["run_table"]),
-            job_config=bigquery.QueryJobConfig(
-                query_parameters=[
-                    bigquery.ScalarQueryParameter("manifest", "STRING", extracted["manifest"]),
-                    bigquery.ScalarQueryParameter("first_time", contract.time_type, extracted["first_time"]),
-                    bigquery.ScalarQueryParameter("last_time", contract.time_type, extracted["last_time"]),
-                ]
-            ),
-        ).result()
-
-    def run(self, dataset: str, run_id: str, **form: str) -> list[dict[str, Any]]:
-        """A whole run of a dataset; what its chunks extracted."""
-        return [self.commit(chunk, run_id) for chunk in self.gate(dataset, **form)]
-
-    def commit(self, chunk: dict[str, Any], run_id: str) -> dict[str, Any]:
-        """One chunk from the source to the raw table; what it extracted."""
-        extracted = self.extract(chunk, run_id)
-        self.load(chunk["dataset"], extracted)
-        self.merge(chunk["dataset"], extracted)
-        return extracted
-
-    def objects(self) -> set[str]:
-        """What is in the lake."""
-        return {
-            blob.name
-            for blob in self.lake.list_blobs(self.house.settings.bucket, prefix=self.house.settings.lake_prefix)
-        }
-
-    def raw(self, dataset: str, columns: str) -> list[tuple[Any, ...]]:
-        """The raw table's rows in the key's order."""
-        contract = read_contract(dataset)
-        bound = "TIMESTAMP '2000-01-01'" if contract.time_type == "TIMESTAMP" else "DATE '2000-01-01'"
-        return self.house.query(
-            f"select {columns} from {{raw}}.{contract.table} where {contract.time_column} >= {bound}"
-            f" order by {', '.join(contract.key)}"
-        )
-
-
-@pytest.fixture(scope="module")
-def house(new_warehouse: Callable[[str], TestWarehouse]) -> TestWarehouse:
-    """The warehouse of this module's tests."""
-    return new_warehouse("ingest_")
-
-
-@pytest.fixture
-def pipeline(
-    house: TestWarehouse, emulators: Stack, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> Pipeline:
-    """A pipeline on empty tables and a part of the lake of its own."""
-    for table in warehouse.tables(read_contracts().values(), house.settings):
-        house.client.query(f"truncate table {table.dataset}.{table.name}").result()
-    google = {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True, "project": house.settings.project}}
-    for name, value in {
-        **house.environment,
-        "STORAGE_EMULATOR_HOST": emulators.warehouse.storage,
-        "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(google),
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(house, "settings", replace(house.settings, lake_prefix=f"{request.node.name}/"))
-    return Pipeline(house)
-
-
-@pytest.fixture
-def serving(standin: ServeSource, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Request]]:
-    """Serve a source under ``odre_default``; gives the list of requests that it saw, as it grows."""
-
-    def serve(source: MemorySource) -> list[Request]:
-        seen: list[Request] = []
-
-        def watch(request: Request, answer: Answer) -> Answer:
-            seen.append(request)
-            return answer
-
-        monkeypatch.setenv("AIRFLOW_CONN_ODRE_DEFAULT", standin(source, behaviour=watch))
-        return seen
-
-    return serve
+from odre.operators import PrepareWarehouseOperator
+from tests.warehouse.ingest import DAY, POINTS, Pipeline, gas, power
+from tests.warehouse.support import CONSOLIDATED, GAS, REAL_TIME
 
 
 def test_a_first_run_lands_everything_and_the_next_asks_once(

@@ -50,7 +50,7 @@
         coalesce(window_start, first_time) as touched_from,
         coalesce(window_end, last_time) as touched_until,
         cast(farm_fingerprint(to_json_string(struct(
-          dataset as dataset, run_id as run_id, chunk as chunk, content_sha256 as content_sha256
+          dataset as dataset, run_id as run_id, chunk as chunk, content_sha256 as content_sha256, loaded_at as loaded_at
         ))) as string) as mark
       from {{ ledger }}
       where
@@ -178,6 +178,7 @@
       loads,
       consolidated_until,
       logic,
+      cast(rebuilt_from as string) as rebuilt_from,
       steps as steps_then,
       -- Read from the table's metadata: costs nothing, and tells a table that somebody emptied or restored.
       (select count(*) from {{ steps }}) as steps
@@ -274,11 +275,7 @@
 
 {#- Condition on a day: from the first month that the last build made, or all where no build is remembered. -#}
 {% macro rebuilt_by_last_build(column) -%}
-  {%- set rebuilt_from = none -%}
-  {%- set memory = power_steps_memory() -%}
-  {%- if execute and adapter.get_relation(memory.database, memory.schema, memory.identifier) is not none -%}
-    {%- set rebuilt_from = run_query('select cast(rebuilt_from as string) as day from ' ~ memory).rows[0]['day'] -%}
-  {%- endif -%}
+  {%- set rebuilt_from = last_power_steps_build().rebuilt_from if execute -%}
   {{ column }} >= date '{{ rebuilt_from or var('first_day') }}'
 {%- endmacro %}
 
