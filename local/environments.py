@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from local.basics import LOCAL, ROOT, LocalError, check_disk, clean_environment, python_version, step
+from local.processes import run_logged
 
 REQUIREMENTS: Final = ROOT / "requirements"
 ENVIRONMENTS: Final = LOCAL / "venv"
@@ -146,8 +147,8 @@ def _install(name: str, requirements: Path) -> None:
         command = [str(tools / "uv"), "pip", "install", f"--python={interpreter(name)}", "--no-config"]
     command += ["--require-hashes", "-r", str(requirements)]
     with INSTALL_LOG.open("w") as log:
-        done = subprocess.run(command, stdout=log, stderr=log, env=installer_environment(), cwd=ROOT, check=False)
-    if done.returncode:
+        failed = run_logged(command, installer_environment(), log)
+    if failed:
         raise LocalError(f"{requirements.name} could not be installed: {_reason(INSTALL_LOG)} (see {INSTALL_LOG})")
 
 

@@ -207,6 +207,25 @@ def _kill(members: set[Snapshot], now: dict[int, Snapshot]) -> None:
         time.sleep(0.05)
 
 
+def run_logged(command: list[str], environment: dict[str, str], log: TextIOWrapper) -> int:
+    """Run a command to its end, its output to ``log``, and return its exit code; interrupted, it ends with all of its
+    children."""
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    ) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+
+
 def is_free(port: int) -> bool:
     """Whether nobody listens on this port of 127.0.0.1."""
     with socket.socket() as probe:

@@ -150,6 +150,39 @@ def boot() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
+#: Runs a program, into a log, that has a child and waits for it.
+LOGGED = """
+import os, signal, sys
+from pathlib import Path
+from local.processes import run_logged
+
+def stop(*_):
+    raise SystemExit(1)
+
+signal.signal(signal.SIGTERM, stop)
+child = "import time; print('ready', flush=True); time.sleep(60)"
+parent = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {child!r}]); "
+parent += "print(p.pid, flush=True); p.wait()"
+with Path(sys.argv[1]).open("w") as log:
+    run_logged([sys.executable, "-c", parent], dict(os.environ), log)
+"""
+
+
+def test_a_command_with_a_log_ends_with_all_of_its_children(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    command = subprocess.Popen([sys.executable, "-c", LOGGED, str(log)], cwd=ROOT)
+    deadline = time.monotonic() + 10
+    while "ready" not in (written := log.read_text() if log.is_file() else "") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child = next(int(line) for line in written.splitlines() if line.isdigit())
+    assert alive(child)
+    command.send_signal(signal.SIGTERM)
+    command.wait(timeout=10)
+    while alive(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive(child)
+
+
 #: Runs a program that says when it is ready, and that has something to end when it is interrupted.
 FOREGROUND = """
 import signal, sys
