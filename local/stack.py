@@ -11,7 +11,6 @@ import os
 import secrets
 import shutil
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from local import environments
 from local.airflow_api import AirflowApi
 from local.basics import LOCAL, ROOT, LocalError, clean_environment, step
 from local.http import answers, request
-from local.processes import Processes, is_free
+from local.processes import Processes, is_free, run_logged
 from local.warehouse import Warehouse
 from odre.settings import WAREHOUSE_POOL, WAREHOUSE_SLOTS, Settings
 
@@ -336,11 +335,9 @@ class Stack:
             LocalError: it failed; holds its last line and names the log.
         """
         log = self.processes.log(name)
-        with log.open("ab") as output:
-            done = subprocess.run(
-                command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
-            )
-        if done.returncode:
+        with log.open("a") as output:
+            failed = run_logged(command, environment, output)
+        if failed:
             lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
             raise LocalError(f"{name}: {lines[-1] if lines else 'failed'} (see {log})")
 
