@@ -208,8 +208,10 @@ def _kill(members: set[Snapshot], now: dict[int, Snapshot]) -> None:
 
 
 def run_logged(command: list[str], environment: dict[str, str], log: TextIOWrapper) -> int:
-    """Run a command to its end, its output to ``log``, and return its exit code; interrupted, it ends with all of its
-    children."""
+    """Run a command to its end, its output to ``log``, and return its exit code.
+
+    Interrupted, it ends with all of its children.
+    """
     with subprocess.Popen(
         command,
         cwd=ROOT,
