@@ -20,7 +20,7 @@ from local.basics import LOCAL, ROOT, LocalError, elapsed, say, since_start, ste
 from local.processes import Processes
 from local.report import Memory, disk, show_marts, write_csv, write_table
 from local.runs import Follower, adopt_or_trigger
-from local.stack import DAGS, LIVE_URL, USER, VARIABLES, Ports, Source, Stack, check_live
+from local.stack import DAGS, USER, VARIABLES, Ports, Source, Stack, check_live
 from local.warehouse import Warehouse
 from odre.settings import Settings
 
@@ -118,8 +118,7 @@ def _answer(warehouse: Warehouse, text: str) -> int:
 
 def check_source() -> int:
     """Hold our assumptions against the live source."""
-    connection = Source.live().connection or LIVE_URL
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "plugins"), "AIRFLOW_CONN_ODRE_DEFAULT": connection}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "plugins")}
     return environments.run_in(
         environments.ensure_airflow(), "python", "-m", "odre.check_source", environment=environment
     )

@@ -14,22 +14,22 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from local import environments
 from local.airflow_api import AirflowApi
 from local.basics import LOCAL, ROOT, LocalError, clean_environment, step
-from local.http import answers, request
+from local.http import HttpError, answers, request
 from local.processes import Processes, is_free, run_logged
 from local.warehouse import Warehouse
+from odre.address import API_PATH, ODRE, Address
 from odre.settings import WAREHOUSE_POOL, WAREHOUSE_SLOTS, Settings
 
 DAGS: Final = ["eco2mix_hourly", "gas_storage_daily", "temperature_monthly"]
 USER: Final = "admin"
-LIVE_URL: Final = "https://odre.opendatasoft.com"
-NO_ADDRESS: Final = f"AIRFLOW_CONN_ODRE_DEFAULT must be an address such as {LIVE_URL}, or a connection as JSON"
 DBT_PROJECT: Final = ROOT / "include" / "dbt"
 
 #: Seconds that a server has to answer before the start counts as failed.
@@ -128,7 +128,32 @@ class Source:
     @classmethod
     def live(cls, environment: Mapping[str, str] = os.environ) -> Source:
         """The portal that ``AIRFLOW_CONN_ODRE_DEFAULT`` names, ODRÉ itself without it."""
-        return cls("live", connection=environment.get("AIRFLOW_CONN_ODRE_DEFAULT") or LIVE_URL)
+        return cls("live", connection=environment.get("AIRFLOW_CONN_ODRE_DEFAULT") or ODRE)
+
+    @property
+    def address(self) -> Address:
+        """Where the live source is.
+
+        Raises:
+            LocalError: the connection does not say it.
+        """
+        try:
+            return Address.parse(self.connection or ODRE)
+        except ValueError as error:
+            raise LocalError(f"AIRFLOW_CONN_ODRE_DEFAULT is no address and no connection as JSON: {error}") from None
+
+    def airflow_connection(self, standin: str) -> str:
+        """The source as a connection of Airflow's, ``standin`` where there is no live one.
+
+        As JSON: in an address Airflow takes the path for something else.
+        """
+        if not self.connection:
+            return json.dumps({"conn_type": "http", "host": standin})
+        if self.connection.lstrip().startswith("{"):
+            return self.connection
+        extra = dict(parse_qsl(urlsplit(self.connection).query))
+        live = {"conn_type": "http", "host": self.address.base_url, "password": self.address.api_key, "extra": extra}
+        return json.dumps(live)
 
 
 @dataclass
@@ -188,7 +213,6 @@ class Stack:
 
     def environment(self) -> dict[str, str]:
         """The environment of Airflow, dbt and their tasks: the whole configuration of the pipeline."""
-        connection = self.source.connection or json.dumps({"conn_type": "http", "host": _url(self.ports.odre)})
         google = {
             "conn_type": "google_cloud_platform",
             "extra": {"is_anonymous": True, "project": self.settings.project},
@@ -202,7 +226,7 @@ class Stack:
             "LAKE_BUCKET": self.settings.bucket,
             "STORAGE_EMULATOR_HOST": _url(self.ports.storage),
             "BIGQUERY_EMULATOR_HOST": _url(self.ports.bigquery),
-            "AIRFLOW_CONN_ODRE_DEFAULT": connection,
+            "AIRFLOW_CONN_ODRE_DEFAULT": self.source.airflow_connection(_url(self.ports.odre)),
             "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(google),
             "AIRFLOW_HOME": str(self.airflow_home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
@@ -366,45 +390,35 @@ class Stack:
         return file.read_text()
 
 
-def check_live(source: Source) -> None:
-    """Ask the live source one question before anything heavy starts.
+def check_live(source: Source, tries: int = 3) -> None:
+    """Ask the live source one question before anything heavy starts; a moment's fault is borne.
 
     Raises:
-        LocalError: it does not answer; names the address and ``make demo``.
+        LocalError: it does not answer, or not as a portal does; names the address and ``make demo``.
     """
-    base = base_url(source.connection or LIVE_URL)
-    try:
-        request("GET", f"{base}/api/explore/v2.1/catalog/datasets/eco2mix-national-tr", timeout=20, proxies=True)
-    except OSError as error:
-        reason = getattr(error, "reason", error)
-        raise LocalError(
-            f"The source {base} cannot be reached ({reason}): check the network, "
-            "or see the same on generated data with 'make demo'"
-        ) from None
-
-
-def base_url(connection: str) -> str:
-    """The portal's address in an Airflow connection, written as an address or as JSON.
-
-    Raises:
-        LocalError: it is neither.
-    """
-    if connection.lstrip().startswith("{"):
+    address = source.address
+    url = f"{address.base_url}{API_PATH}/catalog/datasets/eco2mix-national-tr"
+    headers = {"Authorization": f"Apikey {address.api_key}"} if address.api_key else {}
+    problem = ""
+    for attempt in range(tries):
+        time.sleep(attempt)
         try:
-            given = json.loads(connection)
-        except ValueError:
-            raise LocalError(NO_ADDRESS) from None
-        host = str(given.get("host", ""))
-        if "://" not in host:
-            host = f"{given.get('schema') or 'https'}://{host}"
-        if given.get("port") and not host.rpartition(":")[2].isdigit():
-            host = f"{host}:{given['port']}"
-        return host.rstrip("/")
-    # Without user and password: the address is shown, and the password is the API key.
-    parts = urlsplit(connection)
-    if parts.scheme not in ("http", "https"):
-        raise LocalError(NO_ADDRESS)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
+            answer = request("GET", url, headers=headers, timeout=20, proxies=True)
+        except HttpError as error:
+            problem = f"answers HTTP {error.status}"
+            if error.status < 500:
+                break
+        except (OSError, HTTPException, ValueError) as error:
+            problem = f"cannot be reached ({getattr(error, 'reason', error)})"
+        else:
+            if isinstance(answer, dict) and "fields" in answer:
+                return
+            problem = "does not answer as ODRÉ does"
+            break
+    raise LocalError(
+        f"The source {address.base_url} {problem}: check the network and AIRFLOW_CONN_ODRE_DEFAULT, "
+        "or see the same on generated data with 'make demo'"
+    )
 
 
 def _project_hash(project: Path) -> str:

@@ -12,7 +12,6 @@ import codecs
 import csv
 import io
 import itertools
-import json
 import os
 import sys
 import tempfile
@@ -22,18 +21,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
 
 import requests
 
-from odre.client import API_PATH, parse_instant
+from odre.address import API_PATH, ODRE, Address
+from odre.client import parse_instant
 from odre.contracts import SOURCE_TYPES, Contract, normalise_label, read_contracts
 from odre.convert import convert_csv
 from odre.paris import PARIS
 from odre.quarantine import ContractBroken
 from odre.windows import Window
 
-ODRE: Final = "https://odre.opendatasoft.com"
 TIMEOUT_S: Final = (10.0, 60.0)
 TRIES: Final = 3
 #: The rows that are exported and counted: enough to see order and bounds.
@@ -49,42 +47,14 @@ class Unreachable(Exception):
     """The source gives no answer at all."""
 
 
-@dataclass(frozen=True)
-class Address:
-    """Where the source is, and an optional API key."""
+def find_address(arguments: list[str], environment: Mapping[str, str]) -> Address:
+    """From the command line, else the connection ``odre_default``, else ODRÉ.
 
-    base_url: str
-    api_key: str | None = None
-
-    @classmethod
-    def find(cls, arguments: list[str], environment: Mapping[str, str]) -> Address:
-        """From the command line, else the connection ``odre_default``, else ODRÉ.
-
-        Raises:
-            ValueError: the connection is neither an address nor JSON with a host.
-        """
-        if arguments:
-            return cls(_with_scheme(arguments[0]))
-        connection = environment.get("AIRFLOW_CONN_ODRE_DEFAULT", "").strip()
-        if not connection:
-            return cls(ODRE)
-        if connection.startswith("{"):
-            parts = json.loads(connection)
-            host = str(parts.get("host") or "")
-            if not host:
-                raise ValueError("AIRFLOW_CONN_ODRE_DEFAULT names no host")
-            if "://" not in host:
-                host = f"{parts.get('schema') or 'https'}://{host}"
-            if parts.get("port"):
-                host = f"{host}:{parts['port']}"
-            return cls(_with_scheme(host), parts.get("password") or None)
-        split = urlsplit(_with_scheme(connection))
-        base_url = f"{split.scheme}://{split.netloc.rpartition('@')[2]}"
-        return cls(base_url, unquote(split.password) if split.password else None)
-
-
-def _with_scheme(address: str) -> str:
-    return (address if "://" in address else f"https://{address}").rstrip("/").removesuffix(API_PATH)
+    Raises:
+        ValueError: it is neither an address nor a connection as JSON.
+    """
+    text = arguments[0] if arguments else environment.get("AIRFLOW_CONN_ODRE_DEFAULT", "").strip()
+    return Address.parse(text or ODRE)
 
 
 @dataclass
@@ -114,6 +84,7 @@ class Portal:
     address: Address
     sleep: Callable[[float], object] = time.sleep
     requests_made: int = 0
+    answered: bool = False
     lacking_quota: set[str] = field(default_factory=set)
 
     def get(self, dataset: str, path: str = "", **parameters: str) -> requests.Response:
@@ -133,6 +104,7 @@ class Portal:
                     raise Unreachable(_root_cause(error)) from error
             else:
                 if answer.status_code < 500 or attempt == TRIES:
+                    self.answered |= answer.status_code == 200
                     if answer.status_code < 500 and any(header not in answer.headers for header in QUOTA_HEADERS):
                         self.lacking_quota.add(f"{dataset}{path} {answer.status_code}")
                     return answer
@@ -377,14 +349,15 @@ def check(
         if contract.dataset == GENERAL:
             _check_refusals(report, portal, contract)
             _check_forms(report, portal, contract)
-    lacking = ", ".join(sorted(portal.lacking_quota)[:3])
     # The quota of a dataset cannot be named where there is no such dataset.
-    report.line(
-        not [answer for answer in portal.lacking_quota if not answer.endswith(" 404")],
-        "every answer",
-        "carries the quota headers x-ratelimit-* and x-ratelimit-dataset-*",
-        f"not in: {lacking}" if lacking else "",
-    )
+    lacking = sorted(answer for answer in portal.lacking_quota if not answer.endswith(" 404"))
+    if portal.answered:
+        report.line(
+            not lacking,
+            "every answer",
+            "carries the quota headers x-ratelimit-* and x-ratelimit-dataset-*",
+            f"not in: {', '.join(lacking[:3])}" if lacking else "",
+        )
     report.write(f"{report.passed} hold, {report.failed} do not; {portal.requests_made} requests to {address.base_url}")
     return 1 if report.failed else 0
 
@@ -392,7 +365,7 @@ def check(
 def main(arguments: list[str] | None = None) -> int:
     """The command; its exit code."""
     try:
-        address = Address.find(sys.argv[1:] if arguments is None else arguments, os.environ)
+        address = find_address(sys.argv[1:] if arguments is None else arguments, os.environ)
     except ValueError as error:
         print(f"FAIL  the connection odre_default cannot be read: {error}", file=sys.stderr)
         return 1

@@ -21,9 +21,10 @@ import requests
 import urllib3
 from requests.auth import AuthBase
 
+from odre.address import API_PATH
+
 log = logging.getLogger(__name__)
 
-API_PATH: Final = "/api/explore/v2.1"
 #: The most that one read of a body returns, bytes.
 READ_BYTES: Final = 1 << 20
 #: A quota that frees within this many seconds is waited for.

@@ -17,7 +17,8 @@ import pytest
 from emulators.odre.generate import CONSOLIDATED, GAS, REAL_TIME, TEMPERATURE, generate
 from emulators.odre.server import Answer, Behaviour, Request, honest
 from emulators.odre.source import Dataset, MemorySource
-from odre.check_source import Address, Report, check, main
+from odre.address import Address
+from odre.check_source import Report, check, find_address, main
 
 NOW = datetime.now(UTC)
 DATASETS = 4
@@ -294,10 +295,10 @@ def test_an_unreachable_source_is_one_line(capsys: pytest.CaptureFixture[str], m
     ],
 )
 def test_where_the_source_is(arguments: list[str], connection: str, expected: Address) -> None:
-    assert Address.find(arguments, {"AIRFLOW_CONN_ODRE_DEFAULT": connection}) == expected
+    assert find_address(arguments, {"AIRFLOW_CONN_ODRE_DEFAULT": connection}) == expected
 
 
-@pytest.mark.parametrize("connection", ["{", '{"conn_type": "http"}'])
+@pytest.mark.parametrize("connection", ["{", '{"conn_type": "http"}', "odre.opendatasoft.com"])
 def test_a_connection_that_cannot_be_read_is_one_line(
     connection: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

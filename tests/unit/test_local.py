@@ -1,11 +1,16 @@
 """The local stack's own decisions, without its servers."""
 
 import io
+import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -13,8 +18,9 @@ from local import environments, lists
 from local.basics import ROOT, LocalError, clean_environment
 from local.environments import stamp_of, uv_settings
 from local.report import disk, write_csv, write_table
-from local.stack import LIVE_URL, Ports, Source, base_url, check_live
+from local.stack import Ports, Source, check_live
 from local.warehouse import Result, _value
+from odre.address import ODRE
 
 
 def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -157,32 +163,86 @@ def test_each_folder_has_a_state_of_its_own(tmp_path: Path) -> None:
 
 
 def test_the_live_source_is_what_the_connection_names() -> None:
-    assert Source.live({}).connection == LIVE_URL
+    assert Source.live({}).connection == ODRE
     assert Source.live({"AIRFLOW_CONN_ODRE_DEFAULT": "http://127.0.0.1:8090"}).connection == "http://127.0.0.1:8090"
 
 
 @pytest.mark.parametrize(
-    ("connection", "url"),
+    ("connection", "host", "key", "extra"),
     [
-        ("https://odre.opendatasoft.com/", "https://odre.opendatasoft.com"),
-        ('{"conn_type": "http", "host": "http://127.0.0.1", "port": 8090}', "http://127.0.0.1:8090"),
-        ('{"host": "odre.example", "password": "key"}', "https://odre.example"),
-        ('{"host": "odre.example", "schema": "http"}', "http://odre.example"),
-        ("https://:secret-key@odre.example/", "https://odre.example"),
-        ("http://user:secret-key@127.0.0.1:8090?x=1", "http://127.0.0.1:8090"),
+        (f"{ODRE}/api/explore/v2.1?read=5", ODRE, None, {"read": "5"}),
+        ("http://:secret-key@127.0.0.1:8090", "http://127.0.0.1:8090", "secret-key", {}),
     ],
 )
-def test_the_address_in_a_connection(connection: str, url: str) -> None:
-    assert base_url(connection) == url
+def test_airflow_is_told_the_source_as_json(connection: str, host: str, key: str | None, extra: dict[str, str]) -> None:
+    told = json.loads(Source("live", connection=connection).airflow_connection(""))
+    assert told == {"conn_type": "http", "host": host, "password": key, "extra": extra}
 
 
-@pytest.mark.parametrize("connection", ["odre.opendatasoft.com", "{not json", "ftp://odre.example"])
+def test_a_connection_in_json_is_told_as_it_is() -> None:
+    written = ' {"conn_type": "http", "host": "odre.example", "extra": {"read": 5}}'
+    assert Source("live", connection=written).airflow_connection("") == written
+    assert json.loads(Source("sample").airflow_connection("http://127.0.0.1:1"))["host"] == "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize("connection", ["odre.opendatasoft.com", "{not json", "ftp://odre.example", '{"port": 1}'])
 def test_what_is_no_address_is_said_in_one_line(connection: str) -> None:
-    with pytest.raises(LocalError, match="AIRFLOW_CONN_ODRE_DEFAULT must be an address"):
-        base_url(connection)
+    with pytest.raises(LocalError, match="AIRFLOW_CONN_ODRE_DEFAULT is no address"):
+        check_live(Source("live", connection=connection))
 
 
-def test_a_source_that_does_not_answer_is_one_line_that_names_the_demo() -> None:
+class Portal(BaseHTTPRequestHandler):
+    """Answers with what the server's list of answers has, the last for ever."""
+
+    answers: ClassVar[list[tuple[int, bytes]]] = []
+
+    def do_GET(self) -> None:
+        status, body = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on the screen."""
+
+
+@pytest.fixture
+def portal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Source]:
+    """A live source that answers with ``Portal.answers``."""
+    monkeypatch.setattr("local.stack.time.sleep", lambda seconds: None)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Portal) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield Source("live", connection=f"http://:secret-key@127.0.0.1:{server.server_port}")
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("answers", "problem"),
+    [
+        ([(500, b"{}")], "answers HTTP 500"),
+        ([(401, b"")], "answers HTTP 401"),
+        ([(200, b"<html>Maintenance</html>")], "does not answer as ODR"),
+        ([(200, b"[]")], "does not answer as ODR"),
+        ([(200, b"\xff")], "cannot be reached"),
+    ],
+)
+def test_a_source_that_cannot_be_used_is_one_line_that_names_the_demo(
+    portal: Source, monkeypatch: pytest.MonkeyPatch, answers: list[tuple[int, bytes]], problem: str
+) -> None:
+    monkeypatch.setattr(Portal, "answers", answers)
+    with pytest.raises(LocalError, match=rf"http://127\.0\.0\.1:\d+ {problem}.*make demo") as refused:
+        check_live(portal)
+    assert "secret-key" not in str(refused.value)
+
+
+def test_a_moments_fault_of_the_source_is_borne(portal: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Portal, "answers", [(503, b""), (502, b""), (200, b'{"fields": []}')])
+    check_live(portal)
+
+
+def test_a_source_that_does_not_answer_is_one_line_that_names_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local.stack.time.sleep", lambda seconds: None)
     with pytest.raises(LocalError, match=r"http://127\.0\.0\.1:9 cannot be reached .*make demo"):
         check_live(Source.live({"AIRFLOW_CONN_ODRE_DEFAULT": "http://127.0.0.1:9"}))
 
