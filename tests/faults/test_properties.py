@@ -25,9 +25,9 @@ from tests.warehouse.support import GAS
 DAYS: Final = 4
 TABLE: Final = read_contract(GAS).table
 
-#: An example is up to eight commands of some 100 ms each.
+#: An example is up to eight commands, each a merge on the emulator.
 EXAMPLES: Final = settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     database=None,
