@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Final
 
 from local import environments, lists
-from local.basics import LOCAL, ROOT, LocalError, elapsed, say, since_start, step
+from local.basics import LOCAL, ROOT, LocalError, clean_environment, elapsed, say, since_start, step
 from local.processes import Processes
 from local.report import Memory, disk, show_marts, write_csv, write_table
 from local.runs import Follower, adopt_or_trigger
@@ -141,6 +141,28 @@ def test() -> int:
             Processes(record.parent).end()
 
 
+def bench() -> int:
+    """Measure; ``SIZE=small`` to see that it works, ``KEYS`` for some parts."""
+    python = environments.ensure_airflow(tools=True)
+    environments.ensure_emulators()
+    folder = LOCAL / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    # Operators and hooks run in the bench's own process, which takes its stacks' variables one after the other.
+    environment = {
+        **clean_environment(),
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT)]),
+        "AIRFLOW_HOME": str(folder / "airflow"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+    }
+    try:
+        return environments.run_in(python, "python", "-m", "tests.bench", environment=environment)
+    finally:
+        for record in folder.rglob("processes.json"):
+            Processes(record.parent).end()
+
+
 def lint() -> int:
     """Every check of form; all are run, and the failed ones named."""
     python = environments.ensure_airflow(tools=True)
@@ -196,6 +218,7 @@ COMMANDS: Final[dict[str, Callable[[], int]]] = {
     "sql": sql,
     "check-source": check_source,
     "test": test,
+    "bench": bench,
     "lint": lint,
     "lock": lock,
     "clean": clean,

@@ -164,6 +164,7 @@ class Stack:
     ports: Ports
     state: Path = field(default=Path())
     settings: Settings = field(default_factory=lambda: Settings.from_environment({"BIGQUERY_LOCATION": "US"}))
+    dags_folder: Path = ROOT / "dags"
 
     def __post_init__(self) -> None:
         """Take the state folder, and end what a command that was killed left in it."""
@@ -229,7 +230,7 @@ class Stack:
             "AIRFLOW_CONN_ODRE_DEFAULT": self.source.airflow_connection(_url(self.ports.odre)),
             "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(google),
             "AIRFLOW_HOME": str(self.airflow_home),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags_folder),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
@@ -337,7 +338,7 @@ class Stack:
         self._wait_for("api-server", f"{self.airflow_url}/api/v2/version")
         self.airflow.set_pool(WAREHOUSE_POOL, WAREHOUSE_SLOTS, "Whoever writes alone to the warehouse takes all slots")
         self.processes.start("scheduler", [airflow, "scheduler", "--skip-serve-logs"], environment)
-        self.airflow.wait_for_dags(DAGS, since=begun)
+        self.airflow.wait_for_dags([file.stem for file in self.dags_folder.glob("*.py")], since=begun)
 
     def build_manifest(self) -> None:
         """Parse the dbt project where it changed: Cosmos reads its manifest."""

@@ -56,7 +56,7 @@ def test_a_query_reaches_the_command_as_it_was_typed(sql: str, shows_query: str)
 
 def test_make_alone_lists_the_commands() -> None:
     listed = make().stdout
-    for command in ("demo", "run", "sql", "check-source", "test", "lint", "lock", "clean"):
+    for command in ("demo", "run", "sql", "check-source", "test", "bench", "lint", "lock", "clean"):
         assert f"make {command}" in listed
 
 
