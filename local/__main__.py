@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -112,7 +113,11 @@ def sql() -> int:
 def _answer(warehouse: Warehouse, text: str) -> int:
     result = warehouse.query(text)
     write = write_csv if os.environ.get("FORMAT", "").lower() == "csv" else write_table
-    write(result, sys.stdout)
+    try:
+        write(result, sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
     return 0
 
 
@@ -233,6 +238,11 @@ def _stop(number: int, _: FrameType | None) -> None:
     raise Stopped(number)
 
 
+def _drop_output() -> None:
+    """Whoever read the output has seen enough, as ``head`` does: what is still to be written goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main() -> int:
     """Run one command; an error that the user can mend is one line."""
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -242,8 +252,11 @@ def main() -> int:
     except LocalError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        _drop_output()
+        return 128 + signal.SIGPIPE
     except OSError as error:
-        if error.errno != 28:
+        if error.errno != errno.ENOSPC:
             raise
         print(f"error: No space is left on the disk ({error.filename or Path.cwd()}): make room", file=sys.stderr)
         return 1

@@ -76,6 +76,43 @@ def test_no_query_is_one_line() -> None:
     assert done.stderr.splitlines()[0] == 'error: No query: make sql SQL="SELECT …"'
 
 
+#: A command that prints until nobody reads it.
+ENDLESS = """
+import sys
+from local import __main__ as command
+from local.basics import say
+from local.warehouse import Result
+
+class Warehouse:
+    def query(self, text):
+        return Result(["a"], [[1]] * 1_000_000)
+
+def talk():
+    while True:
+        say("still here")
+
+command.COMMANDS.update(talk=talk, answer=lambda: command._answer(Warehouse(), ""))
+sys.exit(command.main())
+"""
+
+
+@pytest.mark.parametrize(("command", "code"), [("talk", 141), ("answer", 0)])
+def test_output_that_nobody_reads_any_more_is_no_error(command: str, code: int) -> None:
+    talking = subprocess.Popen(
+        [sys.executable, "-c", ENDLESS, command],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "plugins")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert talking.stdout is not None
+    assert talking.stderr is not None
+    talking.stdout.readline()
+    talking.stdout.close()
+    assert (talking.stderr.read(), talking.wait(20)) == (b"", code)
+    talking.stderr.close()
+
+
 def test_a_folder_that_is_not_there_is_one_line() -> None:
     done = make("demo", "DATA=/nowhere", f"PYTHON={sys.executable}")
     assert done.returncode
