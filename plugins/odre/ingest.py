@@ -56,9 +56,15 @@ def ingest(dataset: str, settings: Settings) -> TaskGroup:
                 task_id="extract",
                 chunk=chunk,
                 settings=settings,
+                map_index_template="{{ task.chunk_label }}",
                 **modestly,
             )
             extracted: Any = extract.output
+
+            def of_this_chunk(part: str) -> str:
+                """Template of a part of what this chunk's ``extract`` returned."""
+                return f"{{{{ ti.xcom_pull(task_ids='{extract.task_id}', map_indexes=ti.map_index)['{part}'] }}}}"
+
             load = GCSToBigQueryOperator(
                 task_id="load",
                 bucket=settings.bucket,
@@ -72,13 +78,13 @@ def ingest(dataset: str, settings: Settings) -> TaskGroup:
                 location=settings.location,
                 labels={"dataset": contract.dataset},
                 execution_timeout=timedelta(minutes=30),
+                map_index_template=of_this_chunk("chunk_label"),
                 **modestly,
             )
-            run_table = f"{{{{ ti.xcom_pull(task_ids='{extract.task_id}', map_indexes=ti.map_index)['run_table'] }}}}"
             merge = BigQueryInsertJobOperator(
                 task_id="merge",
                 configuration=query_job(
-                    warehouse.merge_sql(contract, settings, run_table),
+                    warehouse.merge_sql(contract, settings, of_this_chunk("run_table")),
                     query_parameter("manifest", "STRING", extracted["manifest"]),
                     query_parameter("first_time", contract.time_type, extracted["first_time"]),
                     query_parameter("last_time", contract.time_type, extracted["last_time"]),
@@ -88,6 +94,7 @@ def ingest(dataset: str, settings: Settings) -> TaskGroup:
                 location=settings.location,
                 execution_timeout=timedelta(minutes=30),
                 **ALONE,
+                map_index_template=of_this_chunk("chunk_label"),
                 **modestly,
             )
             load >> merge

@@ -167,7 +167,8 @@ class OdreToGCSOperator(BaseOperator):
     """One chunk of a dataset, from the source to one Parquet object of the lake, with its manifest.
 
     Objects are named by their content and never overwritten with another. Returns what load and merge need, each part
-    an XCom: the object's name, the run's table, bounds on the partition column, the manifest with the quarantined rows.
+    an XCom: the chunk's label, the object's name, the run's table, bounds on the partition column, the manifest with
+    the quarantined rows.
 
     Raises:
         AirflowFailException: the source or its data are refused; nothing counts as landed.
@@ -190,9 +191,15 @@ class OdreToGCSOperator(BaseOperator):
         self.odre_conn_id = odre_conn_id
         self.gcp_conn_id = gcp_conn_id
 
+    @property
+    def chunk_label(self) -> str:
+        """What the grid calls the instance: its chunk."""
+        return Chunk.from_dict(self.chunk).label
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Runs the task."""
         chunk = Chunk.from_dict(self.chunk)
+        self.log.info("%s, %s", chunk.dataset, chunk.label)
         contract = read_contract(chunk.dataset)
         client = OdreHook(self.odre_conn_id).get_conn()
         run_id = context["run_id"]
@@ -241,6 +248,7 @@ class OdreToGCSOperator(BaseOperator):
         )
         run_table = warehouse.run_table(contract, run_id, chunk.chunk)
         return {
+            "chunk_label": chunk.label,
             "object_name": object_name,
             "run_table": run_table,
             "run_table_id": f"{self.settings.project}.{self.settings.load_dataset}.{run_table}",

@@ -68,6 +68,11 @@ class Chunk:
             "absent_columns": ",".join(self.absent_columns),
         }
 
+    @property
+    def label(self) -> str:
+        """The chunk as people read it, in the grid and in the logs."""
+        return f"chunk {self.chunk + 1} of {self.chunks}: {self.window}"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for XCom."""
         return {

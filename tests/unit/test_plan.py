@@ -89,3 +89,4 @@ class TestPlan:
         assert "eolien_offshore" not in chunks[0].columns
         assert chunks[0].ledger_values()["unknown_columns"] == "nouveau"
         assert chunks[0].ledger_values()["source_mark"] == MARK
+        assert chunks[1].label == f"chunk 2 of {len(chunks)}: 2021-01-01T00:00:00Z to 2022-01-01T00:00:00Z"
