@@ -113,6 +113,10 @@ class Processes:
                 stderr=log,
                 start_new_session=True,
             )
+        # A server that is started again takes the place of the one of its name that has ended.
+        self._started = {
+            pid: known for pid, known in self._started.items() if known[0] != name or known[1].poll() is None
+        }
         self._started[process.pid] = (name, process)
         seen = processes().get(process.pid)
         self._recorded.append({"name": name, "pid": process.pid, "start": seen.start if seen else "", "boot": _boot()})
@@ -138,7 +142,7 @@ class Processes:
 
     def end(self) -> None:
         """End all that was started, children included, and let the folder go."""
-        members = self._members(processes(), set(self._started))
+        members = self.members(processes(), set(self._started))
         # Servers that others depend on are told last: they are needed to end well.
         for pid in reversed(self._started):
             _signal(pid, signal.SIGTERM)
@@ -147,7 +151,7 @@ class Processes:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, deadline - time.monotonic()))
         now = processes()
-        members |= self._members(now, set(self._started))
+        members |= self.members(now, set(self._started))
         _kill(members, now)
         for _, process in self._started.values():
             process.wait()
@@ -156,7 +160,7 @@ class Processes:
         self._lock.close()
 
     @staticmethod
-    def _members(now: dict[int, Snapshot], leaders: set[int]) -> set[Snapshot]:
+    def members(now: dict[int, Snapshot], leaders: set[int]) -> set[Snapshot]:
         """The leaders, what is in their sessions, and what descends from them."""
         members = {seen.pid for seen in now.values() if seen.pid in leaders or seen.session in leaders}
         while True:
@@ -177,7 +181,7 @@ class Processes:
             pid = int(entry["pid"])
             if entry["boot"] == _boot() and (pid not in now or now[pid].start == entry["start"]):
                 leaders.add(pid)
-        members = {seen for seen in self._members(now, leaders) if _is_ours(seen.pid)}
+        members = {seen for seen in self.members(now, leaders) if _is_ours(seen.pid)}
         for seen in members:
             _signal(seen.pid, signal.SIGTERM)
         deadline = time.monotonic() + GRACE

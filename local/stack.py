@@ -266,41 +266,65 @@ class Stack:
     def start_warehouse(self) -> None:
         """Start Cloud Storage and BigQuery, and create bucket and datasets."""
         self.ports.check(["storage", "bigquery", "bigquery_grpc"])
+        # Side by side: each has seconds to itself before it answers.
+        self._launch_storage()
+        self._launch_bigquery()
+        self._wait_for_storage()
+        self._wait_for_bigquery()
+        warehouse = self.warehouse
+        warehouse.create()
+        endpoints = {"bigquery": warehouse.bigquery, "storage": warehouse.storage}
+        (self.state / "endpoints.json").write_text(json.dumps(endpoints))
+
+    def restart_storage(self) -> None:
+        """Start the Cloud Storage emulator again after it ended."""
+        self._launch_storage()
+        self._wait_for_storage()
+
+    def restart_bigquery(self) -> None:
+        """Start the BigQuery emulator again after it ended."""
+        self._launch_bigquery()
+        self._wait_for_bigquery()
+
+    def _launch_storage(self) -> None:
         python = environments.ensure_emulators()
         storage = self.state / "storage"
         storage.mkdir(exist_ok=True)
-        environment = {**clean_environment(), "PYTHONUNBUFFERED": "1"}
         self.processes.start(
             "Cloud Storage emulator",
             [
-                str(python.parent / "gcp-storage-emulator"),
+                *(str(python), "-m", "emulators.storage"),
                 f"--data-dir={storage}",
                 "start",
                 "--host=127.0.0.1",
                 f"--port={self.ports.storage}",
                 "--quiet",
             ],
-            environment,
+            {**clean_environment(), "PYTHONUNBUFFERED": "1"},
         )
+
+    def _launch_bigquery(self) -> None:
+        python = environments.ensure_emulators()
         self.processes.start(
             "BigQuery emulator",
             [
                 *(str(python), "-m", "emulators.bigquery"),
                 f"--data-dir={self.state / 'bigquery'}",
-                f"--storage-dir={storage}",
+                f"--storage-dir={self.state / 'storage'}",
                 f"--project={self.settings.project}",
                 f"--port={self.ports.bigquery}",
                 f"--grpc-port={self.ports.bigquery_grpc}",
             ],
-            environment,
+            {**clean_environment(), "PYTHONUNBUFFERED": "1"},
         )
-        warehouse = self.warehouse
-        project = self.settings.project
-        self._wait_for("Cloud Storage emulator", f"{warehouse.storage}/storage/v1/b?project={project}")
-        self._wait_for("BigQuery emulator", f"{warehouse.bigquery}/bigquery/v2/projects/{project}/datasets")
-        warehouse.create()
-        endpoints = {"bigquery": warehouse.bigquery, "storage": warehouse.storage}
-        (self.state / "endpoints.json").write_text(json.dumps(endpoints))
+
+    def _wait_for_storage(self) -> None:
+        url = f"{self.warehouse.storage}/storage/v1/b?project={self.settings.project}"
+        self._wait_for("Cloud Storage emulator", url)
+
+    def _wait_for_bigquery(self) -> None:
+        url = f"{self.warehouse.bigquery}/bigquery/v2/projects/{self.settings.project}/datasets"
+        self._wait_for("BigQuery emulator", url)
 
     def start_source(self) -> None:
         """Start the source's stand-in; with a live source there is none to start."""
