@@ -15,7 +15,7 @@ LOCAL = @$(or $(PYTHON),false) $(FITS) || { \
 	echo "error: $(or $(PYTHON),Nothing on the path) is no Python 3.11 or 3.12: install one, or name it with PYTHON=…" >&2; exit 1; }; \
 	PYTHONPATH=plugins exec $(PYTHON) -m local
 
-.PHONY: help demo run sql check-source test bench lint lock clean
+.PHONY: help demo run sql check-source test test-faults bench lint lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{ printf "make %-14s%s\n", $$1, $$2 }'
@@ -34,6 +34,9 @@ check-source: ## Hold what we assume of the live source against what it answers
 
 test: ## Unit, DAG, warehouse and end-to-end tests; TESTS=<path> for some
 	$(LOCAL) test
+
+test-faults: ## Crashes of tasks and servers, bad input, runs at the same time; TESTS=<path> for some
+	$(LOCAL) test-faults
 
 bench: ## Speed, memory and requests, as ratios, into .local/bench.json; KEYS=<part …> for some; SIZE=small tries it
 	$(LOCAL) bench

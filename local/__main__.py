@@ -130,14 +130,23 @@ def check_source() -> int:
 
 
 def test() -> int:
-    """Run the tests; ``TESTS`` names some of them."""
+    """Run the tests but those of faults; ``TESTS`` names some of them."""
+    return _pytest("test", ["tests", "--ignore=tests/faults"])
+
+
+def test_faults() -> int:
+    """Run the tests of crashes, bad input and what goes on at the same time; ``TESTS`` names some of them."""
+    return _pytest("test-faults", ["tests/faults"])
+
+
+def _pytest(state: str, every: list[str]) -> int:
     python = environments.ensure_airflow(tools=True)
     environments.ensure_emulators()
-    with Stack(Source.generated(), Ports.free(), LOCAL / "test") as stack:
+    with Stack(Source.generated(), Ports.free(), LOCAL / state) as stack:
         stack.build_manifest()
-    # The end-to-end tests wait for Airflow half of their time: the other files go beside them.
-    chosen = os.environ.get("TESTS", "").split() or ["--numprocesses=2", "--dist=loadfile", "tests"]
-    folder = LOCAL / "test" / "pytest"
+    # Tests with a whole stack wait for Airflow half of their time: the other files go beside them.
+    chosen = os.environ.get("TESTS", "").split() or ["--numprocesses=2", "--dist=loadfile", *every]
+    folder = LOCAL / state / "pytest"
     try:
         return environments.run_in(python, "pytest", f"--basetemp={folder}", *chosen)
     finally:
@@ -223,6 +232,7 @@ COMMANDS: Final[dict[str, Callable[[], int]]] = {
     "sql": sql,
     "check-source": check_source,
     "test": test,
+    "test-faults": test_faults,
     "bench": bench,
     "lint": lint,
     "lock": lock,
