@@ -220,7 +220,7 @@ class Stack:
         }
         return {
             **environments.with_path(clean_environment(), environments.interpreter("airflow")),
-            "PYTHONPATH": str(ROOT / "plugins"),
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT)]),
             "PYTHONUNBUFFERED": "1",
             "GOOGLE_CLOUD_PROJECT": self.settings.project,
             "BIGQUERY_LOCATION": self.settings.location,
@@ -233,7 +233,7 @@ class Stack:
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags_folder),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__EXECUTOR": "local.executor.PreloadedExecutor",
             "AIRFLOW__CORE__PARALLELISM": "4",
             "AIRFLOW__CORE__FERNET_KEY": self._secret("fernet-key", lambda: _base64(secrets.token_bytes(32))),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.airflow_url}/execution/",
