@@ -38,9 +38,9 @@ def request(
         OSError: nobody answered.
     """
     data = None if body is None else json.dumps(body).encode()
-    sent = urllib.request.Request(
-        url, data=data, method=method, headers={"Content-Type": "application/json", **(headers or {})}
-    )
+    sent = urllib.request.Request(url, data=data, method=method, headers={"Content-Type": "application/json"})
+    for name, value in (headers or {}).items():
+        sent.add_unredirected_header(name, value)  # a key is for the server asked, not for where it points to
     try:
         with (_proxied if proxies else _direct).open(sent, timeout=timeout) as answer:
             text = answer.read().decode()

@@ -233,10 +233,13 @@ class Portal(BaseHTTPRequestHandler):
     """Answers with what the server's list of answers has, the last for ever."""
 
     answers: ClassVar[list[tuple[int, bytes]]] = []
+    keys: ClassVar[list[str | None]] = []
 
     def do_GET(self) -> None:
         status, body = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        self.keys.append(self.headers["Authorization"])
         self.send_response(status)
+        self.send_header("Location", "/elsewhere")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -277,6 +280,13 @@ def test_a_source_that_cannot_be_used_is_one_line_that_names_the_demo(
 def test_a_moments_fault_of_the_source_is_borne(portal: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Portal, "answers", [(503, b""), (502, b""), (200, b'{"fields": []}')])
     check_live(portal)
+
+
+def test_the_key_is_sent_to_the_source_alone(portal: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Portal, "answers", [(302, b""), (200, b'{"fields": []}')])
+    monkeypatch.setattr(Portal, "keys", [])
+    check_live(portal)
+    assert Portal.keys == ["Apikey secret-key", None]
 
 
 def test_a_source_that_does_not_answer_is_one_line_that_names_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
