@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import tempfile
@@ -262,6 +263,12 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 
 # Rows made by hand.
+
+
+def seeded(seed: str) -> list[dict[str, str]]:
+    """The rows of a dbt seed."""
+    with (DBT_PROJECT / "seeds" / f"{seed}.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def power_row(instant: datetime, consumption: int | None, nature: str = "Données temps réel", **mw: object) -> Row:

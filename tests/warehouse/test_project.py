@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 from dbt.cli.main import dbtRunner
 
 from odre.contracts import Contract, read_contracts
-from tests.warehouse.support import DBT_PROJECT, MARTS, ROOT
+from tests.warehouse.support import DBT_PROJECT, MARTS, ROOT, seeded
 
 #: Every column of the original's one mart, ``daily_merged``.
 SEED_COLUMNS = set(
@@ -131,10 +130,8 @@ def test_each_source_reaches_the_joined_mart(manifest: dict[str, Any]) -> None:
 
 
 def test_the_seed_knows_each_technology(manifest: dict[str, Any]) -> None:
-    with (DBT_PROJECT / "seeds" / "technologies.csv").open(encoding="utf-8") as file:
-        seeded = [row["technology"] for row in csv.DictReader(file)]
     macro = manifest["macros"]["macro.energy.technologies"]["macro_sql"]
-    assert re.findall(r"'(\w+)'", macro) == seeded
+    assert re.findall(r"'(\w+)'", macro) == [row["technology"] for row in seeded("technologies")]
 
 
 def mapped(path: Path) -> dict[str, list[str]]:
@@ -157,9 +154,7 @@ def test_each_column_of_the_original_has_a_place(manifest: dict[str, Any]) -> No
 
 def test_the_technologies_named_for_the_original_exist() -> None:
     text = (ROOT / "docs" / "from-the-seed.md").read_text(encoding="utf-8")
-    with (DBT_PROJECT / "seeds" / "technologies.csv").open(encoding="utf-8") as file:
-        seeded = {row["technology"] for row in csv.DictReader(file)}
-    assert set(re.findall(r"Row `(\w+)`", text)) == seeded
+    assert set(re.findall(r"Row `(\w+)`", text)) == {row["technology"] for row in seeded("technologies")}
 
 
 def test_the_data_dictionary_is_the_contracts(manifest: dict[str, Any]) -> None:
