@@ -82,6 +82,13 @@ BUILDS: Final = (
     _field("finished_at", "TIMESTAMP", "When the build was complete"),
 )
 
+#: A row a dataset, which every merge of it changes: of two that overlap only one can commit.
+TURNS: Final = (
+    _field("dataset", "STRING", "Dataset of the source"),
+    _field("run_id", "STRING", "Airflow run that merged last"),
+    _field("taken_at", "TIMESTAMP", "When it did"),
+)
+
 #: The ledger's columns that a merge takes from the manifest; ``loaded_at`` is the moment of the commit.
 LEDGER_COLUMNS: Final = tuple(field["name"] for field in LOADS if field["name"] != "loaded_at")
 
@@ -122,6 +129,7 @@ def tables(contracts: Iterable[Contract], settings: Settings) -> Iterator[Table]
         settings.ops_dataset, "quarantine", QUARANTINE, "quarantined_at", "Rows that were not accepted, and why"
     )
     yield Table(settings.ops_dataset, "builds", BUILDS, "finished_at", "Successful builds of the dbt project")
+    yield Table(settings.ops_dataset, "turns", TURNS, "taken_at", "What keeps two merges of one dataset apart")
 
 
 def run_table(contract: Contract, run_id: str, chunk: int) -> str:
@@ -150,6 +158,7 @@ def merge_sql(contract: Contract, settings: Settings, incoming: str) -> str:
     replaced = f"`{settings.project}.{settings.raw_dataset}.{contract.table}_replaced`"
     loads = f"`{settings.project}.{settings.ops_dataset}.loads`"
     quarantine = f"`{settings.project}.{settings.ops_dataset}.quarantine`"
+    turns = f"`{settings.project}.{settings.ops_dataset}.turns`"
     staged = f"`{settings.project}.{settings.load_dataset}.{incoming}`"
     columns = [column.name for column in contract.columns]
     values = [name for name in columns if name not in contract.key]
@@ -186,7 +195,16 @@ DECLARE is_staged BOOL DEFAULT (
 );
 
 IF is_staged THEN
+  IF NOT EXISTS (SELECT 1 FROM {turns} WHERE dataset = '{contract.dataset}') THEN
+    INSERT INTO {turns} (dataset, taken_at) VALUES ('{contract.dataset}', committed_at);
+  END IF;
+
   BEGIN TRANSACTION;
+
+  -- A merge whose task was killed may still go on. Two that only add rows do not conflict, and each would find a key
+  -- absent: so each changes this row, and the second of two at once fails and is tried again.
+  UPDATE {turns} SET run_id = JSON_VALUE(@manifest, '$.run_id'), taken_at = committed_at
+  WHERE dataset = '{contract.dataset}';
 
   -- A later extraction of these times was committed first: its values stay, this chunk's join the earlier ones.
   IF EXISTS (SELECT 1 FROM {loads} AS later WHERE {is_later} AND {spans_later}) THEN
