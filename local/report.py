@@ -56,10 +56,9 @@ def show_marts(warehouse: Warehouse) -> None:
 
 def write_table(result: Result, out: TextIO) -> None:
     """A result with aligned columns; numbers to the right."""
-    cells = [[_text(value) for value in row] for row in result.rows]
-    widths = [
-        max(map(len, [name, *column])) for name, column in zip(result.columns, _columns(cells, result), strict=True)
-    ]
+    columns = [_column([row[i] for row in result.rows]) for i in range(len(result.columns))]
+    cells = [[column[row] for column in columns] for row in range(len(result.rows))]
+    widths = [max(map(len, [name, *column])) for name, column in zip(result.columns, columns, strict=True)]
     right = [
         any(isinstance(row[i], (int, float)) and not isinstance(row[i], bool) for row in result.rows)
         for i in range(len(widths))
@@ -80,8 +79,15 @@ def write_csv(result: Result, out: TextIO) -> None:
     writer.writerows([["" if value is None else _text(value) for value in row] for row in result.rows])
 
 
-def _columns(cells: list[list[str]], result: Result) -> list[list[str]]:
-    return [[row[i] for row in cells] for i in range(len(result.columns))]
+def _column(values: list[Any]) -> list[str]:
+    """A column's texts; decimals, where they are few, stand below each other."""
+    texts = [_text(value) for value in values]
+    decimals = max(
+        (len(text.partition(".")[2]) for text, v in zip(texts, values, strict=True) if isinstance(v, float)), default=0
+    )
+    if not 0 < decimals <= 3:
+        return texts
+    return [f"{v:.{decimals}f}" if isinstance(v, float) else text for text, v in zip(texts, values, strict=True)]
 
 
 def _text(value: Any) -> str:

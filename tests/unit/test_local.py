@@ -301,10 +301,16 @@ def test_a_table_aligns_numbers_to_the_right() -> None:
     assert out.getvalue().splitlines() == [
         "  day            gwh",
         "  ----------  ------",
-        "  2024-01-01       5",
+        "  2024-01-01     5.0",
         "  2024-01-02    null",
         "  2024-01-03  1234.5",
     ]
+
+
+def test_a_tables_whole_and_precise_numbers_stay_as_they_are() -> None:
+    out = io.StringIO()
+    write_table(Result(["n", "twh", "x"], [[1, 20.0, 0.123456], [None, 5.0, 1.0]]), out)
+    assert out.getvalue().splitlines()[2:] == ["     1   20  0.123456", "  null    5         1"]
 
 
 def test_csv_has_empty_nulls_and_quotes() -> None:
