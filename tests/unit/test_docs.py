@@ -19,7 +19,7 @@ CODE = ("plugins", "dags", "local", "emulators")
 #: Of the system, not of the project's configuration.
 SYSTEM = {"PATH"}
 #: What the local stack sets for Airflow, dbt and Python themselves.
-OF_THE_TOOLS = re.compile(r"AIRFLOW__|AIRFLOW_HOME$|PYTHON|DBT_SEND|DO_NOT_TRACK$|TMPDIR$")
+OF_THE_TOOLS = re.compile(r"AIRFLOW__|AIRFLOW_HOME$|PYTHON\w|DBT_SEND|DO_NOT_TRACK$|TMPDIR$")
 
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
@@ -168,7 +168,7 @@ def variables_of_the_local_stack() -> set[str]:
         if isinstance(key, ast.Constant) and isinstance(key.value, str)
     }
     assert keys
-    return {key for key in keys if not OF_THE_TOOLS.match(key)}
+    return keys
 
 
 def variables_of_the_code() -> set[str]:
@@ -180,7 +180,8 @@ def variables_of_the_code() -> set[str]:
     # What make hands on under another name: SQL_TEXT = $(value SQL).
     for ours, given in re.findall(r"^export ([A-Z_]+) = \$\(value ([A-Z_]+)\)", makefile, re.MULTILINE):
         read = (read - {ours}) | {given}
-    return (read | set(PORT_VARIABLES.values()) | variables_of_the_local_stack()) - SYSTEM
+    read |= set(PORT_VARIABLES.values()) | variables_of_the_local_stack()
+    return {name for name in read - SYSTEM if not OF_THE_TOOLS.match(name)}
 
 
 def test_the_readme_has_every_variable_that_is_read_and_no_other() -> None:
