@@ -39,8 +39,11 @@ TEMPERATURE: Final = "temperature-quotidienne-regionale"
 
 MARTS: Final = (
     "power_steps",
+    "power_revisions",
     "energy_mix_daily",
     "energy_mix_detail_daily",
+    "energy_mix_period",
+    "energy_mix_season",
     "gas_stock_daily",
     "temperature_daily",
     "energy_climate_daily",
@@ -198,9 +201,9 @@ class TestWarehouse:
         """Where dbt writes what it compiled."""
         return self.workdir / f"{self.prefix}target"
 
-    def plan(self) -> dict[str, Any]:
-        """The plan that the last compiled ``power_steps`` carries."""
-        sql = (self.target / "compiled/energy/models/marts/power_steps.sql").read_text()
+    def plan(self, table: str = "power_steps") -> dict[str, Any]:
+        """The plan that a table's last compiled query carries."""
+        sql = (self.target / f"compiled/energy/models/marts/{table}.sql").read_text()
         plan: dict[str, Any] = json.loads(sql.split("/* plan: ", 1)[1].split(" */", 1)[0])
         return plan
 

@@ -1,4 +1,4 @@
-"""The step fact is rebuilt by month, and always ends as a full refresh would make it."""
+"""The steps and their revisions are rebuilt by month, and always end as a full refresh would make them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from tests.warehouse.support import CONSOLIDATED, PARIS, REAL_TIME, Row, TestWarehouse, every, power_row
 
-STEPS = ("run", "--select", "power_steps")
+TABLES = ("power_steps", "power_revisions")
+STEPS = ("run", "--select", *TABLES)
 
 Steps = dict[datetime, tuple[int, int]]
 
@@ -30,12 +31,17 @@ class History:
     def __init__(self, warehouse: TestWarehouse) -> None:
         self.warehouse = warehouse
         self.rows: dict[str, dict[str, int | None]] = {REAL_TIME: {}, CONSOLIDATED: {}}
+        self.published: dict[str, dict[datetime, list[int]]] = {REAL_TIME: {}, CONSOLIDATED: {}}
 
     def land(self, dataset: str, rows: list[Row], window: tuple[Any, Any] = (None, None)) -> None:
         """Commit rows; the last state shown wins."""
         self.warehouse.land(dataset, rows, window)
         for row in rows:
-            self.rows[dataset][str(row["date_heure"])] = row["consommation"]  # type: ignore[assignment]
+            mw: Any = row["consommation"]
+            self.rows[dataset][str(row["date_heure"])] = mw
+            instant = datetime.fromisoformat(str(row["date_heure"]))
+            if mw is not None and (dataset == REAL_TIME or instant.minute in (0, 30)):
+                self.published[dataset].setdefault(instant, []).append(mw)
 
     def expected(self) -> Steps:
         """Every step that counts: its length, and its consumption in MW."""
@@ -52,6 +58,23 @@ class History:
                 steps[instant] = (15, mw)
         return steps
 
+    def expected_revisions(self) -> Steps:
+        """Of each step that was shown with more than one consumption: the first, real time before consolidated; now."""
+        revisions = {}
+        for instant, (_, now) in self.expected().items():
+            shown = self.published[REAL_TIME].get(instant, []) + self.published[CONSOLIDATED].get(instant, [])
+            if len(set(shown)) > 1:
+                revisions[instant] = (shown[0], now)
+        return revisions
+
+    def revisions(self) -> Steps:
+        """What the mart has."""
+        rows = self.warehouse.query(
+            "select instant, consumption_first_mw, consumption_current_mw from {marts}.power_revisions"
+        )
+        assert len({instant for instant, _, _ in rows}) == len(rows)
+        return {instant: (first, now) for instant, first, now in rows}
+
     def actual(self) -> Steps:
         """What the mart has."""
         rows = self.warehouse.query("select instant, step_minutes, consumption_mw from {marts}.power_steps")
@@ -59,10 +82,13 @@ class History:
         return {instant: (minutes, mw) for instant, minutes, mw in rows}
 
     def build(self) -> list[tuple[str, str]]:
-        """Build the steps, hold them against the rules, and give the ranges of days that were rebuilt."""
+        """Build both tables, hold them against the rules, and give the ranges of days that were rebuilt."""
         self.warehouse.dbt(*STEPS)
         assert self.actual() == self.expected()
-        return [(span["first_day"], span["end_day"]) for span in self.warehouse.plan()["ranges"]]
+        assert self.revisions() == self.expected_revisions()
+        ranges = [self.warehouse.plan(table)["ranges"] for table in TABLES]
+        assert ranges[0] == ranges[1]
+        return [(span["first_day"], span["end_day"]) for span in ranges[0]]
 
 
 EVERYTHING = [("2000-01-01", "2100-01-01")]
@@ -137,35 +163,47 @@ def test_a_load_that_was_committed_late_is_not_missed(history: History) -> None:
 
 
 def test_a_build_that_died_is_made_again(history: History) -> None:
-    """After it replaced the months, before it noted that."""
-    memory = history.warehouse.query("select loads_until, loads from {staging}.power_steps_last_build")[0]
+    """After it replaced the months, before it noted that; or between the two tables, each with a memory of its own."""
+    memory = {
+        table: history.warehouse.query(f"select loads_until, loads from {{staging}}.{table}_last_build")[0]
+        for table in TABLES
+    }
     history.land(CONSOLIDATED, power([month(1)], 13, "Données définitives"), (month(1), month(1)))
     assert history.build() == [*JANUARY, *MAY]
-    history.warehouse.query(
-        "update {{staging}}.power_steps_last_build set loads_until = '{}', loads = '{}' where true".format(*memory)
-    )
+    for table, (until, loads) in memory.items():
+        history.warehouse.query(
+            f"update {{staging}}.{table}_last_build set loads_until = '{until}', loads = '{loads}' where true"
+        )
     assert history.build() == [*JANUARY, *MAY]
+    history.land(CONSOLIDATED, power([month(1)], 14, "Données définitives"), (month(1), month(1)))
+    history.warehouse.dbt("run", "--select", "power_steps")
+    history.warehouse.dbt(*STEPS)
+    assert history.warehouse.plan("power_steps")["ranges"][0]["first_day"] == MAY[0][0]
+    assert history.warehouse.plan("power_revisions")["ranges"][0]["first_day"] == JANUARY[0][0]
+    assert history.revisions() == history.expected_revisions()
 
 
 @pytest.mark.parametrize(
     "loss",
     [
-        "update {staging}.power_steps_last_build set logic = 'another' where true",
-        "drop table {staging}.power_steps_last_build",
-        "alter table {staging}.power_steps_last_build drop column loads",
-        "drop table {marts}.power_steps",
-        "delete from {marts}.power_steps where day between '2024-01-02' and '2024-01-03'",
+        "update {{staging}}.{table}_last_build set logic = 'another' where true",
+        "drop table {{staging}}.{table}_last_build",
+        "alter table {{staging}}.{table}_last_build drop column loads",
+        "drop table {{marts}}.{table}",
+        "delete from {{marts}}.{table} where day between '2024-01-01' and '2024-01-03'",
     ],
 )
 def test_everything_is_made_again_where_there_is_nothing_to_go_on_from(history: History, loss: str) -> None:
-    history.warehouse.query(loss)
+    for table in TABLES:
+        history.warehouse.query(loss.format(table=table))
     assert history.build() == EVERYTHING
 
 
 def test_a_full_refresh_changes_nothing(history: History) -> None:
-    before = history.warehouse.state(["power_steps"])
+    before = history.warehouse.state(TABLES)
+    assert before["power_revisions"][0] > 100
     history.warehouse.dbt(*STEPS, "--full-refresh")
-    assert history.warehouse.state(["power_steps"]) == before
+    assert history.warehouse.state(TABLES) == before
     assert history.actual() == history.expected()
 
 

@@ -125,8 +125,10 @@ def test_a_day_of_2025_has_batteries_and_offshore_wind(real: TestWarehouse) -> N
 
 def test_building_again_changes_no_mart(real: TestWarehouse) -> None:
     before = real.state()
-    assert all(rows > 0 for rows, _ in before.values())
-    assert len({hash_ for _, hash_ in before.values()}) == len(MARTS)
+    # The extracts hold no complete year, and no figure twice.
+    empty = {mart for mart, (rows, _) in before.items() if rows == 0}
+    assert empty == {"energy_mix_season", "power_revisions"}
+    assert len({hash_ for _, hash_ in before.values()}) == len(MARTS) - len(empty) + 1
     real.dbt("run")
     assert real.state() == before
     real.dbt("run", "--full-refresh")

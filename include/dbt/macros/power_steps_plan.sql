@@ -1,5 +1,6 @@
 {#-
-  What a build of `power_steps` has to do: a dictionary with
+  What a build of a table that is made of steps, by whole months, has to do (`power_steps`, and `power_revisions`, each
+  of which goes on from its own last build): a dictionary with
 
     ranges              half-open ranges of Paris months to rebuild, each {first_day, end_day, start, end}: the days,
                         and the same bounds as instants
@@ -7,7 +8,7 @@
     real_time_from      instant from which real time counts: 30 minutes after it, or the beginning of all
     loads_until         commit time of the last load that the build knows of, microseconds since 1970 UTC
     loads               marks of the loads that it knows of at that time and shortly before, joined by commas
-    logic               hash of the SQL that makes the steps
+    logic               hash of the SQL that makes the rows
 
   The months are those that loads touched which the last build did not know, so the constant bounds that reach the raw
   tables do not widen as history grows; and the month of the newest measure, so that a cleared task does real work.
@@ -19,7 +20,7 @@
   query reads, the months that it replaces and what is remembered afterwards cannot disagree, whatever is loaded
   meanwhile. It is remembered after the months were replaced: a build that dies in between is made again.
 -#}
-{% macro power_steps_plan() %}
+{% macro power_steps_plan(table='power_steps') %}
   {%- set everything = {
       'first_day': var('first_day'), 'end_day': '2100-01-01',
       'start': var('first_day') ~ ' 00:00:00+00', 'end': '2100-01-01 00:00:00+00'
@@ -33,8 +34,8 @@
     }) }}
   {%- endif -%}
 
-  {%- set logic = power_steps_logic() -%}
-  {%- set last_build = last_power_steps_build() -%}
+  {%- set logic = power_steps_logic(table) -%}
+  {%- set last_build = last_power_steps_build(table) -%}
   {%- set switch = find_switch(last_build.consolidated_until) -%}
   {%- set consolidated_until = switch.consolidated_until -%}
   {%- set goes_on = last_build and not flags.FULL_REFRESH
@@ -153,17 +154,17 @@
   }) }}
 {% endmacro %}
 
-{#- Where the last build is remembered: one row, replaced after each build. -#}
-{% macro power_steps_memory() %}
+{#- Where the last build of a table is remembered: one row, replaced after each build. -#}
+{% macro power_steps_memory(table) %}
   {{ return(api.Relation.create(
-      database=target.project, schema=generate_schema_name('energy_staging', none), identifier='power_steps_last_build'
+      database=target.project, schema=generate_schema_name('energy_staging', none), identifier=table ~ '_last_build'
   )) }}
 {% endmacro %}
 
 {#- The memory of the last build, or an empty dictionary where the table or its memory is gone. -#}
-{% macro last_power_steps_build() %}
-  {%- set memory = power_steps_memory() -%}
-  {%- set steps = adapter.get_relation(target.project, generate_schema_name('energy', none), 'power_steps') -%}
+{% macro last_power_steps_build(table) %}
+  {%- set memory = power_steps_memory(table) -%}
+  {%- set steps = adapter.get_relation(target.project, generate_schema_name('energy', none), table) -%}
   {%- if steps is none or adapter.get_relation(memory.database, memory.schema, memory.identifier) is none -%}
     {{ return({}) }}
   {%- endif -%}
@@ -188,15 +189,19 @@
   {{ return(dict(rows[0]) if rows | length == 1 else {}) }}
 {% endmacro %}
 
-{#- Hash of every SQL text that has a say in the steps: history made by another logic is made again. -#}
-{% macro power_steps_logic() %}
-  {%- set names = [
-      'stg_odre__eco2mix_national_tr', 'stg_odre__eco2mix_national_cons_def', 'int_power_steps', 'power_steps'
-  ] -%}
+{#- Hash of every SQL text that has a say in the rows: history made by another logic is made again. -#}
+{% macro power_steps_logic(table) %}
+  {%- set names = {
+      'power_steps': [
+        'stg_odre__eco2mix_national_tr', 'stg_odre__eco2mix_national_cons_def', 'int_power_steps', 'power_steps'
+      ],
+      'power_revisions': ['power_revisions']
+  }[table] -%}
   {%- set texts = [] -%}
   {%- for name in names -%}
     {%- do texts.append(graph.nodes['model.energy.' ~ name].raw_code) -%}
   {%- endfor -%}
+  {%- do texts.append(production_sources() | join(',')) -%}
   {%- do texts.append(shared_step_columns() | join(',')) -%}
   {%- do texts.append(real_time_step_columns() | join(',')) -%}
   {%- do texts.append(eco2mix_columns()) -%}
@@ -256,11 +261,11 @@
   )
 {%- endmacro %}
 
-{#- After the months were replaced: what the next build goes on from. Run as the post-hook of `power_steps`. -#}
+{#- After the months were replaced: what the next build goes on from. Run as the table's post-hook. -#}
 {% macro remember_power_steps_build() -%}
   {%- if execute -%}
   {%- set plan = plan_in(model.compiled_code) -%}
-  create or replace table {{ power_steps_memory() }} as
+  create or replace table {{ power_steps_memory(this.identifier) }} as
   select
     '{{ plan.loads_until }}' as loads_until,
     '{{ plan.loads }}' as loads,
@@ -273,14 +278,14 @@
   {%- endif -%}
 {%- endmacro %}
 
-{#- Condition on a day: from the first month that the last build made, or all where no build is remembered. -#}
-{% macro rebuilt_by_last_build(column) -%}
-  {%- set rebuilt_from = last_power_steps_build().rebuilt_from if execute -%}
+{#- Condition on a day: from the first month that a table's last build made, or all where no build is remembered. -#}
+{% macro rebuilt_by_last_build(column, table='power_steps') -%}
+  {%- set rebuilt_from = last_power_steps_build(table).rebuilt_from if execute -%}
   {{ column }} >= date '{{ rebuilt_from or var('first_day') }}'
 {%- endmacro %}
 
 {#-
-  dbt's own macro of this name, for the one model that uses insert_overwrite. dbt's replaces the months that the new
+  dbt's own macro of this name, for the models that use insert_overwrite. dbt's replaces the months that the new
   rows fall in; a month whose last step went (real-time steps superseded by a consolidation with a hole) would keep its
   old rows. This one replaces the months of the plan, named by constants, so that BigQuery prunes the table's partitions.
 -#}
