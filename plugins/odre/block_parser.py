@@ -14,7 +14,16 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from odre.arrays import any_true, either, one_chunk, true_places
-from odre.cells import are_whole, cast_texts, decode, has_unusable
+from odre.cells import (
+    UNREADABLE,
+    are_whole,
+    cast_texts,
+    has_blanks,
+    has_unusable,
+    is_text,
+    marked_where_unreadable,
+    unreadable,
+)
 from odre.contracts import Contract
 from odre.csv_blocks import UnreadableCsv
 from odre.quarantine import MOST_CHARACTERS, NO_KEY, REASON_BY_TYPE, Finding, Rejected, key_text
@@ -61,26 +70,31 @@ class BlockParser:
             name: pa.float64() if name in self._with_decimals else self.contract.by_name[name].arrow_type
             for name in self.header
         }
+        if not is_text(block):
+            return None
         try:
-            table, misshapen = self._read(block, types, self._markers)
+            table = self._read(block, types, self._markers)
         except pa.ArrowInvalid:
             return None
         arrays = {}
         for name in self.header:
             column, values = self.contract.by_name[name], one_chunk(table[name])
-            if (name in self.contract.key and values.null_count) or has_unusable(values, column):
+            if name in self.contract.key and (values.null_count or has_blanks(values, column)):
+                return None
+            if has_unusable(values, column):
                 return None
             if name in self._with_decimals:
                 if not are_whole(values):
                     return None
                 values = pc.cast(values, column.arrow_type)
             arrays[name] = values
-        return ParsedBlock(self._of_contract(arrays, table.num_rows), (), table.num_rows, misshapen)
+        return ParsedBlock(self._of_contract(arrays, table.num_rows), (), table.num_rows, ())
 
     def _parse_texts(self, block: bytes) -> ParsedBlock:
         """The careful way: cells as texts, cast column by column; a row with a bad cell is rejected."""
+        misshapen: list[Rejected] = []
         try:
-            raw, misshapen = self._read(block, dict.fromkeys(self.header, pa.binary()), ())
+            raw = self._read(marked_where_unreadable(block), dict.fromkeys(self.header, pa.string()), (), misshapen)
         except pa.ArrowInvalid as error:
             raise UnreadableCsv(f"the CSV cannot be read: {error}") from error
         markers = pa.array(self._markers, pa.string())
@@ -89,8 +103,10 @@ class BlockParser:
         bad: dict[str, pa.Array] = {}
         for name in self.header:
             column = self.contract.by_name[name]
-            texts[name], not_text = decode(one_chunk(raw[name]))
-            arrays[name], not_typed = cast_texts(texts[name], column, markers)
+            texts[name] = one_chunk(raw[name])
+            not_text = unreadable(texts[name])
+            is_key = name in self.contract.key
+            arrays[name], not_typed = cast_texts(texts[name], column, markers, is_key=is_key)
             masks = [mask for mask in (not_text, not_typed) if mask is not None]
             if masks:
                 bad[name] = either(masks)
@@ -107,27 +123,33 @@ class BlockParser:
         return ParsedBlock(table, rejected, raw.num_rows, misshapen)
 
     def _read(
-        self, block: bytes, types: dict[str, pa.DataType], null_values: Sequence[str]
-    ) -> tuple[pa.Table, list[Rejected]]:
-        """The block as Arrow parses it, and the rows with a wrong number of fields."""
-        misshapen: list[Rejected] = []
+        self,
+        block: bytes,
+        types: dict[str, pa.DataType],
+        null_values: Sequence[str],
+        misshapen: list[Rejected] | None = None,
+    ) -> pa.Table:
+        """The block as Arrow parses it; rows with a wrong number of fields go to ``misshapen``, or are an error."""
 
         def skip(row: Any) -> str:
+            assert misshapen is not None
             reason = f"wrong number of fields: {row.actual_columns} instead of {len(self.header)}"
-            misshapen.append(Rejected("", [Finding("", row.text[:MOST_CHARACTERS], reason)]))
+            misshapen.append(Rejected("", [Finding("", _shown(row.text), reason)]))
             return "skip"
 
         table = pa_csv.read_csv(
             pa.BufferReader(block),
             read_options=pa_csv.ReadOptions(column_names=self.header, block_size=len(block) + 1, use_threads=False),
             parse_options=pa_csv.ParseOptions(
-                delimiter=";", newlines_in_values=b'"' in block, invalid_row_handler=skip
+                delimiter=";",
+                newlines_in_values=b'"' in block,
+                invalid_row_handler=None if misshapen is None else skip,
             ),
             convert_options=pa_csv.ConvertOptions(
                 column_types=types, null_values=list(null_values), strings_can_be_null=bool(null_values)
             ),
         )
-        return table.combine_chunks(), misshapen
+        return table.combine_chunks()
 
     def _learn_spelling(self, name: str, texts: pa.Array, values: pa.Array) -> None:
         """Parse a column of whole numbers as decimals from now on if the source spells it so."""
@@ -146,12 +168,14 @@ class BlockParser:
             key_values: dict[str, object] = {}
             for name in self.contract.key:
                 value = arrays[name][row].as_py()
-                key_values[name] = texts[name][row].as_py() if value is None else value
+                text = texts[name][row].as_py() if value is None else value
+                key_values[name] = _shown(text) if isinstance(text, str) else text
             bad_columns = [name for name, mask in bad.items() if mask[row].as_py()]
             findings = [
-                Finding(name, texts[name][row].as_py()[:MOST_CHARACTERS], self._reason(name)) for name in bad_columns
+                Finding(name, _shown(texts[name][row].as_py()), self._reason(name, texts[name][row].as_py()))
+                for name in bad_columns
             ]
-            row_text = ";".join(texts[name][row].as_py() for name in self.header)[:MOST_CHARACTERS]
+            row_text = _shown(";".join(texts[name][row].as_py() for name in self.header))
             findings += [
                 Finding(name, row_text, NO_KEY)
                 for name in self.contract.key
@@ -159,8 +183,8 @@ class BlockParser:
             ]
             yield Rejected(key_text(self.contract.key, key_values), findings)
 
-    def _reason(self, name: str) -> str:
-        return REASON_BY_TYPE[self.contract.by_name[name].type]
+    def _reason(self, name: str, text: str) -> str:
+        return REASON_BY_TYPE["STRING" if UNREADABLE in text else self.contract.by_name[name].type]
 
     def _of_contract(self, arrays: Mapping[str, pa.Array], rows: int) -> pa.Table:
         """Columns as a table with the contract's schema; those that are not there are null."""
@@ -169,3 +193,8 @@ class BlockParser:
             [arrays[field.name] if field.name in arrays else pa.nulls(rows, field.type) for field in schema],
             schema=schema,
         )
+
+
+def _shown(text: str) -> str:
+    """A text of the source as the quarantine shows it."""
+    return text.replace(UNREADABLE, "\ufffd")[:MOST_CHARACTERS]

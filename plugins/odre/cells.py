@@ -6,19 +6,22 @@ the same value for it; beyond that it bears other spellings (``50765.0`` for a w
 
 from __future__ import annotations
 
+import codecs
 import re
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from odre.arrays import all_true, any_true, instant_scalar
-from odre.contracts import Column
+from odre.contracts import END_OF_INSTANTS, FIRST_INSTANT, Column
 
 #: Whole numbers below this survive a float64.
 EXACT_IN_FLOAT64: Final = 2.0**53
-YEAR_ONE: Final = instant_scalar(datetime(1, 1, 1, tzinfo=UTC))
+#: Stands where bytes were no text. Unicode keeps this character from being one, and so do those who write texts.
+UNREADABLE: Final = "\ufdd0"
+_FIRST: Final = instant_scalar(FIRST_INSTANT)
+_END: Final = instant_scalar(END_OF_INSTANTS)
 
 # The usual spelling of a value, which Arrow casts; all others are read one distinct text at a time.
 _USUAL: Final = {
@@ -32,23 +35,47 @@ _MIDNIGHT: Final = re.compile(r"(\d{4}-\d{2}-\d{2})[T ]00:00(:00(\.0+)?)?(Z|[+-]
 _NO_TEXT: Final = pa.nulls(1, pa.string())[0]
 
 
-def decode(raw: pa.Array) -> tuple[pa.Array, pa.Array | None]:
-    """Bytes as texts, and a mask of those that are not UTF-8; ``None`` = all are."""
+def is_text(block: bytes) -> bool:
+    """Whether bytes hold no NUL, which no text has. (Whether they are UTF-8, Arrow finds out.)"""
+    return b"\0" not in block
+
+
+def marked_where_unreadable(block: bytes) -> bytes:
+    """The block as UTF-8, with :data:`UNREADABLE` for each byte that is none, or NUL."""
     try:
-        return raw.cast(pa.string()), None
-    except pa.ArrowInvalid:
-        cells = raw.to_pylist()
-    texts = [cell.decode(errors="replace") for cell in cells]
-    wrong = [text.encode() != cell for text, cell in zip(texts, cells, strict=True)]
-    return pa.array(texts, pa.string()), pa.array(wrong, pa.bool_())
+        if is_text(block):
+            block.decode()
+            return block
+    except UnicodeDecodeError:
+        pass
+    return block.decode(errors="odre.unreadable").replace("\0", UNREADABLE).encode()
 
 
-def cast_texts(texts: pa.Array, column: Column, markers: pa.Array) -> tuple[pa.Array, pa.Array | None]:
+def unreadable(texts: pa.Array) -> pa.Array | None:
+    """A mask of the texts with bytes that are none; ``None`` = all are readable."""
+    marked = pc.fill_null(pc.match_substring(texts, UNREADABLE), False)
+    return marked if any_true(marked) else None
+
+
+def _mark(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return UNREADABLE, error.end
+
+
+codecs.register_error("odre.unreadable", _mark)
+
+
+def cast_texts(
+    texts: pa.Array, column: Column, markers: pa.Array, *, is_key: bool = False
+) -> tuple[pa.Array, pa.Array | None]:
     """Texts as the column's type, and a mask of those that are not of it (null in the result); ``None`` = all are.
 
-    ``markers`` are the texts that mean null; blanks around a text count in a column of texts only.
+    ``markers`` are the texts that mean null; blanks around a text count in a column of texts only, unless it is of the
+    key: one thing is not two because of a blank.
     """
     if column.type == "STRING":
+        if is_key:
+            texts = pc.utf8_trim_whitespace(texts)
         return pc.if_else(pc.is_in(texts, markers), _NO_TEXT, texts), None
     trimmed = pc.utf8_trim_whitespace(texts)
     trimmed = pc.if_else(pc.is_in(trimmed, markers), _NO_TEXT, trimmed)
@@ -100,16 +127,22 @@ def _read_unusual(text: str, column: Column) -> Any:
     return None if column.type != "INT64" and _is_unusable(value).as_py() else value.as_py()
 
 
+def has_blanks(values: pa.Array, column: Column) -> bool:
+    """Whether there are texts with blanks around them."""
+    return column.type == "STRING" and not all_true(pc.equal(values, pc.utf8_trim_whitespace(values)))
+
+
 def has_unusable(values: pa.Array, column: Column) -> bool:
     """Whether there are values that Arrow reads and that are bad all the same."""
     return column.type in ("FLOAT64", "DATE", "TIMESTAMP") and any_true(_is_unusable(values))
 
 
 def _is_unusable(values: pa.Array | pa.Scalar) -> pa.Array | pa.Scalar:
-    """Where numbers are not finite, and days or instants lie before the year 1, which Python and BigQuery lack."""
+    """Where numbers are not finite, and days or instants lie in years that the source cannot mean."""
     if pa.types.is_floating(values.type):
         return pc.invert(pc.is_finite(values))
-    return pc.less(values, YEAR_ONE.cast(values.type, safe=False))
+    first, end = (bound.cast(values.type, safe=False) for bound in (_FIRST, _END))
+    return pc.or_(pc.less(values, first), pc.greater_equal(values, end))
 
 
 def are_whole(numbers: pa.Array) -> bool:

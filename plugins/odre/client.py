@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,14 +26,17 @@ from odre.address import API_PATH
 
 log = logging.getLogger(__name__)
 
+#: Seconds to connect, and to wait for the next bytes.
+TIMEOUT: Final = (10.0, 120.0)
 #: The most that one read of a body returns, bytes.
 READ_BYTES: Final = 1 << 20
 #: A quota that frees within this many seconds is waited for.
 LONGEST_WAIT_S: Final = 120.0
 LONGEST_BACK_OFF_S: Final = 30.0
+#: An answer in JSON, or an error's body, is no longer than this: they are read whole.
+LONGEST_JSON_BYTES: Final = 8 << 20
 #: Below this rate after the grace, a body is given up: the slowest export that consumers report runs at 65 KB/s.
 SLOWEST_BYTES_PER_S: Final = 8 * 1024
-RATE_GRACE_S: Final = 60.0
 #: A warning is logged when less than this share of a quota remains.
 LOW_QUOTA_SHARE: Final = 0.05
 
@@ -76,7 +80,7 @@ class QuotaExhausted(OdreError):
 
 
 class UnexpectedAnswer(OdreError):
-    """The answer is not what the API gives: a redirect, a web page, JSON that does not parse or lacks a field."""
+    """The answer is not what the API gives: a redirect, a web page, JSON that does not parse or lacks a field …"""
 
 
 class _Transient(Exception):
@@ -135,14 +139,30 @@ def parse_instant(text: str) -> datetime:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         moment = parsedate_to_datetime(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def _parse_instant_or_none(value: object) -> datetime | None:
     try:
-        return parse_instant(value) if isinstance(value, str) else None
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} lies outside the calendar") from error
+
+
+def _until(moment: object) -> tuple[float | None, datetime | None]:
+    """The seconds until an instant that the source names, one more included, and the instant; ``None`` = it is none."""
+    try:
+        instant = parse_instant(moment) if isinstance(moment, str) else None
     except ValueError:
-        return None
+        instant = None
+    if instant is None:
+        return None, None
+    return max((instant - datetime.now(UTC)).total_seconds(), 0.0) + 1.0, instant
+
+
+def _retry_after(response: requests.Response) -> tuple[float | None, datetime | None]:
+    """The seconds to wait that an answer's ``Retry-After`` names, and when they are over; ``None`` = it names none."""
+    text = response.headers.get("Retry-After", "").strip()
+    if not re.fullmatch("[0-9]{1,9}", text):
+        return _until(text)
+    wait_s = max(float(text), 1.0)
+    return wait_s, datetime.now(UTC) + timedelta(seconds=wait_s)
 
 
 class OdreClient:
@@ -153,7 +173,9 @@ class OdreClient:
         api_key: optional key; it is sent as a header and never logged.
         timeout: seconds to connect, and to wait for the next bytes.
         max_tries: tries of one request, the first included.
+        back_off_s: seconds to wait at most before the second try; twice as long before each further one.
         deadline_s: seconds after which a body that is still coming is given up.
+        grace_s: seconds after which it must have come at :data:`SLOWEST_BYTES_PER_S`.
         sleep: how to wait between tries.
         session: the ``requests`` session to use.
 
@@ -166,9 +188,11 @@ class OdreClient:
         base_url: str,
         api_key: str | None = None,
         *,
-        timeout: tuple[float, float] = (10, 120),
+        timeout: tuple[float, float] = TIMEOUT,
         max_tries: int = 4,
+        back_off_s: float = 2,
         deadline_s: float = 900,
+        grace_s: float = 60,
         sleep: Callable[[float], object] = time.sleep,
         session: requests.Session | None = None,
     ) -> None:
@@ -177,7 +201,9 @@ class OdreClient:
         self.base_url = base_url.rstrip("/").removesuffix(API_PATH)
         self.max_tries = max_tries
         self._timeout = timeout
+        self._back_off_s = back_off_s
         self._deadline_s = deadline_s
+        self._grace_s = grace_s
         self._sleep = sleep
         self._session = session or requests.Session()
         self._auth = _ApiKey(api_key) if api_key else None
@@ -193,6 +219,8 @@ class OdreClient:
         try:
             processed = parse_instant(body["metas"]["default"]["data_processed"])
             fields = {field["name"]: field["type"] for field in body["fields"]}
+            if not all(isinstance(text, str) for pair in fields.items() for text in pair):
+                raise TypeError("a field's name or type is no text")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UnexpectedAnswer(
                 subject.failure(f"its metadata have no readable freshness mark or fields ({error!r})", CHECK_SOURCE)
@@ -208,7 +236,7 @@ class OdreClient:
         subject = _Subject(dataset, where)
         body = self._json(subject, "/records", {"limit": "0", **({"where": where} if where else {})})
         count = body.get("total_count")
-        if not isinstance(count, int) or isinstance(count, bool):
+        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
             raise UnexpectedAnswer(subject.failure(f"the source gives the count {count!r}", CHECK_SOURCE))
         return count
 
@@ -271,12 +299,17 @@ class OdreClient:
             except _Transient as failed:
                 if attempt == self.max_tries:
                     raise failed.last from None  # its message has the innermost reason
-                wait_s = failed.wait_s
-                if wait_s is None:
-                    wait_s = min(2.0**attempt, LONGEST_BACK_OFF_S) * random.uniform(0.5, 1.0)
+                wait_s = self._back_off(attempt) if failed.wait_s is None else failed.wait_s
                 log.warning("Try %d of %d again in %.1f s: %s", attempt, self.max_tries, wait_s, failed)
                 self._sleep(wait_s)
         raise ValueError("max_tries must be at least 1")
+
+    def _back_off(self, attempt: int) -> float:
+        return min(self._back_off_s * 2.0 ** (attempt - 1), LONGEST_BACK_OFF_S) * random.uniform(0.5, 1.0)
+
+    def wait(self, attempt: int) -> None:
+        """Wait before something is begun again, the longer the more attempts there were."""
+        self._sleep(self._back_off(attempt))
 
     def _open(self, subject: _Subject, path: str, params: dict[str, str]) -> requests.Response:
         """One request; its answer with the body unread, if the source grants it."""
@@ -306,6 +339,9 @@ class OdreClient:
 
     def _raise_for_status(self, subject: _Subject, response: requests.Response) -> NoReturn:
         status = response.status_code
+        if status < 300:
+            cause = f"the source answers {status} {response.reason}, which is not the whole answer"
+            raise UnexpectedAnswer(subject.failure(cause, CHECK_SOURCE))
         if 300 <= status < 400:
             where_to = response.headers.get("Location", "an address it does not name")
             cause = f"{self.base_url} redirects to {where_to}"
@@ -319,7 +355,9 @@ class OdreClient:
             self._raise_for_quota(subject, response)
         if status >= 500 or status == 408:
             cause = f"the source answers {status} {response.reason}"
-            raise _Transient(SourceUnreachable(subject.failure(cause, CHECK_SOURCE)))
+            asked_s, _ = _retry_after(response)
+            wait_s = None if asked_s is None else min(asked_s, LONGEST_WAIT_S)
+            raise _Transient(SourceUnreachable(subject.failure(cause, CHECK_SOURCE)), wait_s)
         body = self._error_body(subject, response)
         code, message = body.get("error_code") or f"status {status}", body.get("message") or response.reason
         raise RequestRefused(
@@ -327,14 +365,10 @@ class OdreClient:
         )
 
     def _raise_for_quota(self, subject: _Subject, response: requests.Response) -> NoReturn:
-        body, now = self._error_body(subject, response), datetime.now(UTC)
-        retry_after = response.headers.get("Retry-After", "").strip()
-        if retry_after.isdigit():
-            wait_s: float | None = float(retry_after)
-            reset_at: datetime | None = now + timedelta(seconds=min(int(retry_after), 10**9))
-        else:
-            reset_at = _parse_instant_or_none(retry_after) or _parse_instant_or_none(body.get("reset_time"))
-            wait_s = None if reset_at is None else max((reset_at - now).total_seconds(), 0.0) + 1.0
+        body = self._error_body(subject, response)
+        wait_s, reset_at = _retry_after(response)
+        if wait_s is None:
+            wait_s, reset_at = _until(body.get("reset_time"))
         frees = (
             f"frees at {reset_at:%Y-%m-%dT%H:%M:%SZ}" if reset_at else "frees at a time that the source does not name"
         )
@@ -354,14 +388,14 @@ class OdreClient:
         def fetch() -> dict[str, Any]:
             response = self._open(subject, path, params)
             try:
-                content = b"".join(self._stream(subject, response))
+                content = self._whole_body(subject, response)
             except StreamBroken as error:
                 raise _Transient(SourceUnreachable(str(error))) from error
             finally:
                 response.close()
             try:
                 body = json.loads(content)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 cause = f"what {self.base_url} answers is not JSON: {content[:80].decode(errors='replace')!r}"
                 broken = UnexpectedAnswer(subject.failure(cause, CHECK_SOURCE))
                 # A web page stays one; a body cut short may be whole the next time.
@@ -377,10 +411,19 @@ class OdreClient:
     def _error_body(self, subject: _Subject, response: requests.Response) -> dict[str, Any]:
         """The JSON object of an error answer; empty when it is none."""
         try:
-            body = json.loads(b"".join(self._stream(subject, response)))
-        except (ValueError, StreamBroken):
+            body = json.loads(self._whole_body(subject, response))
+        except (ValueError, RecursionError, StreamBroken, UnexpectedAnswer):
             return {}
         return body if isinstance(body, dict) else {}
+
+    def _whole_body(self, subject: _Subject, response: requests.Response) -> bytes:
+        content = bytearray()
+        for piece in self._stream(subject, response):
+            content += piece
+            if len(content) > LONGEST_JSON_BYTES:
+                cause = f"the source's JSON is longer than {LONGEST_JSON_BYTES} bytes: {bytes(content[:80])!r} …"
+                raise UnexpectedAnswer(subject.failure(cause, CHECK_SOURCE))
+        return bytes(content)
 
     def _stream(self, subject: _Subject, response: requests.Response) -> Iterator[bytes]:
         """The decoded body, in pieces as they come."""
@@ -391,7 +434,7 @@ class OdreClient:
                 received += len(data)
                 yield data
                 elapsed = time.monotonic() - started
-                if elapsed > self._deadline_s or (elapsed > RATE_GRACE_S and received < SLOWEST_BYTES_PER_S * elapsed):
+                if elapsed > self._deadline_s or (elapsed > self._grace_s and received < SLOWEST_BYTES_PER_S * elapsed):
                     cause = f"the answer was too slow: {received} bytes in {elapsed:.0f} s"
                     raise StreamBroken(subject.failure(cause, CHECK_SOURCE))
         except urllib3.exceptions.HTTPError as error:

@@ -9,6 +9,7 @@ import os
 import re
 import unicodedata
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +33,12 @@ SOURCE_TYPES: Final[dict[str, frozenset[str]]] = {
     "DATE": frozenset({"date", "text"}),
     "TIMESTAMP": frozenset({"datetime"}),
 }
+
+
+#: Days and instants of the source lie from the first of these on and before the second: others are no measures, and
+#: beyond the second BigQuery has no partitions.
+FIRST_INSTANT: Final = datetime(1900, 1, 1, tzinfo=UTC)
+END_OF_INSTANTS: Final = datetime(2160, 1, 1, tzinfo=UTC)
 
 
 def contracts_dir() -> Path:

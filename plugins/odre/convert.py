@@ -11,7 +11,7 @@ The parts, in the order in which a row meets them: :mod:`odre.csv_blocks`, :mod:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from odre.arrays import empty_table, one_chunk
 from odre.block_parser import BlockParser
+from odre.cells import cast_texts
 from odre.contracts import Contract
 from odre.csv_blocks import UnreadableCsv, cut_at_row_ends, read_header, split_header
 from odre.drift import SEE_DRIFT
@@ -28,12 +29,18 @@ from odre.keys import each_key_once, first_descent, hold_last_time
 from odre.marks import Marks
 from odre.paris import check_local_time
 from odre.parquet_file import HashedFile, RowGroupWriter
-from odre.quarantine import SEE_QUARANTINE, ContractBroken, Quarantine, Rejected, value_text
+from odre.quarantine import (
+    SEE_QUARANTINE,
+    TOLERATED_BAD_ROWS,
+    BadRows,
+    ContractBroken,
+    Quarantine,
+    Rejected,
+    value_text,
+)
 
 #: Bytes of CSV parsed at once; a row group is larger, so that a file's bytes do not depend on how the stream was cut.
 BLOCK_BYTES: Final = 4 << 20
-#: Bad rows that never fail a conversion, whatever their share.
-TOLERATED_BAD_ROWS: Final = 10
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,8 @@ class Conversion:
     ``first_time`` and ``last_time`` bound the time column of the rows landed; ``high_water`` is the greatest measured
     instant that is not in the future (for a contract with ``high_water_over`` the least over its values). Days count as
     their midnight in UTC. ``quarantine`` has :data:`odre.quarantine.QUARANTINE_SCHEMA`: a row for each bad cell or
-    row, once. ``ends_in_newline`` is false where the last row may have been cut short.
+    row, once. ``ends_whole`` is false where the last row may have been cut short: it has no end, and does not close
+    with a readable time.
     """
 
     path: Path
@@ -57,7 +65,7 @@ class Conversion:
     last_time: datetime | None
     high_water: datetime | None
     quarantine: pa.Table
-    ends_in_newline: bool
+    ends_whole: bool
 
     def ledger_values(self) -> dict[str, Any]:
         """What the conversion knows of its chunk's row in the ledger, in the manifest's types."""
@@ -81,6 +89,7 @@ def convert_csv(
     *,
     span: str = "all time",
     now: datetime | None = None,
+    of_run: Callable[[BadRows], BadRows] = lambda own: own,
     block_bytes: int = BLOCK_BYTES,
 ) -> Conversion:
     """Convert a CSV export (``;``, header of technical names, rows ordered by the contract's key) to Parquet.
@@ -91,13 +100,15 @@ def convert_csv(
         destination: the file to write; it does not remain when the conversion fails.
         span: the window, for messages.
         now: measures later than this do not count for ``high_water``; the clock's time by default.
+        of_run: from the export's bad rows to those of its run, which are judged; asked only when there are any. By
+            default the export is all of its run.
         block_bytes: how much is parsed at once; it has no influence on the result.
 
     Raises:
         ContractBroken: the header is not the columns asked for, the rows are not in the key's order, or more than ten
             rows and more than the contract's share of them are bad.
     """
-    converter = _Converter(contract, span, now or datetime.now(UTC))
+    converter = _Converter(contract, span, now or datetime.now(UTC), of_run)
     try:
         with HashedFile(destination) as file, RowGroupWriter(file, contract) as writer:
             converter.convert(stream, columns, block_bytes, writer)
@@ -110,14 +121,15 @@ def convert_csv(
 class _Converter:
     """One conversion: the way of its rows, and what is counted on it."""
 
-    def __init__(self, contract: Contract, span: str, now: datetime) -> None:
+    def __init__(self, contract: Contract, span: str, now: datetime, of_run: Callable[[BadRows], BadRows]) -> None:
         self.contract = contract
         self.span = span
+        self._of_run = of_run
         self.quarantine = Quarantine()
         self.marks = Marks(contract, now)
         self.rows_source = 0
         self.rows_landed = 0
-        self.ends_in_newline = True
+        self.ends_whole = True
         #: Rows of the greatest time so far: more of the same time may come with the next block.
         self._held = empty_table(contract.arrow_schema)
 
@@ -127,9 +139,10 @@ class _Converter:
             header, rows_of_csv = split_header(stream)
             # Of no rows, the source may send no header either.
             if header.strip():
-                parser = BlockParser(self.contract, read_header(header, asked))
+                names = read_header(header, asked)
+                parser = BlockParser(self.contract, names)
                 for block in cut_at_row_ends(rows_of_csv, block_bytes):
-                    self.ends_in_newline = block.endswith(b"\n")
+                    self.ends_whole = block.endswith(b"\n") or self._ends_in_time(names, block)
                     rows = self._parsed(parser, block)
                     rows = self._with_local_time(rows)
                     rows = self._of_complete_times(rows)
@@ -137,6 +150,13 @@ class _Converter:
         except UnreadableCsv as error:
             raise self._broken(str(error), SEE_DRIFT) from error
         self._land(self._held, writer)
+
+    def _ends_in_time(self, names: Sequence[str], block: bytes) -> bool:
+        """Whether a block without an end closes with a whole time: a text such as ``Centr`` would not show its cut."""
+        column = self.contract.by_name[self.contract.time_column]
+        last_field = block.rpartition(b";")[2].rstrip(b"\r").decode(errors="replace")
+        _, bad = cast_texts(pa.array([last_field]), column, pa.array([], pa.string()))
+        return names[-1] == column.name and bad is None
 
     def _parsed(self, parser: BlockParser, block: bytes) -> pa.Table:
         """The block's rows that fit the contract's types."""
@@ -180,7 +200,7 @@ class _Converter:
         for row in rows:
             self.quarantine.add(row)
             if self.quarantine.is_full:
-                raise self._too_many_bad(" so far")
+                raise self._too_many_bad(BadRows(self.quarantine.rows_bad, self.rows_source), "rows so far")
 
     def conversion(self, file: HashedFile) -> Conversion:
         """The figures of the finished file, if it may land."""
@@ -190,8 +210,11 @@ class _Converter:
                 f"{self.contract.dataset}, {self.span}: of {self.rows_source} rows {self.rows_landed} landed, "
                 f"{bad} are quarantined and {excluded} excluded"
             )
-        if bad > max(TOLERATED_BAD_ROWS, self.contract.max_bad_share * self.rows_source):
-            raise self._too_many_bad("")
+        if bad:
+            own = BadRows(bad, self.rows_source)
+            judged = self._of_run(own)
+            if judged.are_too_many(self.contract.max_bad_share):
+                raise self._too_many_bad(judged, "rows" if judged == own else "rows of the run")
         return Conversion(
             path=file.path,
             sha256=file.sha256,
@@ -204,13 +227,13 @@ class _Converter:
             last_time=self.marks.last_time,
             high_water=self.marks.high_water,
             quarantine=self.quarantine.table,
-            ends_in_newline=self.ends_in_newline,
+            ends_whole=self.ends_whole,
         )
 
-    def _too_many_bad(self, so_far: str) -> ContractBroken:
+    def _too_many_bad(self, judged: BadRows, what: str) -> ContractBroken:
         commonest = ", ".join(f"{reason} ({rows})" for reason, rows in self.quarantine.reasons.most_common(3))
         cause = (
-            f"{self.quarantine.rows_bad} of {self.rows_source} rows{so_far} are bad, more than "
+            f"{judged.bad} of {judged.rows} {what} are bad, more than "
             f"{self.contract.max_bad_share:.1%} and {TOLERATED_BAD_ROWS}: {commonest}"
         )
         return self._broken(cause, SEE_QUARANTINE)

@@ -5,6 +5,7 @@ Pure: no Airflow import. Rows end with a line feed that is not within a quoted t
 
 from __future__ import annotations
 
+import codecs
 import csv
 import itertools
 import re
@@ -23,17 +24,19 @@ class UnreadableCsv(ValueError):
 
 
 def split_header(stream: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """The first line, without its end, and the stream after it.
+    """The first line, without its end and a byte order mark, and the stream after it.
 
     Raises:
         UnreadableCsv: the line is longer than :data:`LONGEST_ROW_BYTES`.
     """
-    pieces, start = iter(stream), b""
-    while b"\n" not in start and (piece := next(pieces, None)) is not None:
+    pieces, start = iter(stream), bytearray()
+    for piece in pieces:
         start += piece
+        if b"\n" in piece:
+            break
         if len(start) > LONGEST_ROW_BYTES:
             raise UnreadableCsv("the header does not end")
-    header, _, rest = start.partition(b"\n")
+    header, _, rest = bytes(start).removeprefix(codecs.BOM_UTF8).partition(b"\n")
     return header, itertools.chain([rest] if rest else [], pieces)
 
 
@@ -43,10 +46,13 @@ def read_header(line: bytes, asked: Sequence[str]) -> list[str]:
     Raises:
         UnreadableCsv: they are not the columns ``asked`` for, each once; or the line is of a web page or JSON.
     """
-    text = line.decode("utf-8-sig", errors="replace").strip("\r")
+    text = line.decode(errors="replace").strip("\r")
     if text.lstrip()[:1] in ("<", "{", "["):
         raise UnreadableCsv(f"this came instead of CSV: {text[:80]!r}")
-    names = next(csv.reader([text], delimiter=";"))
+    try:
+        names = next(csv.reader([text], delimiter=";"))
+    except csv.Error as error:
+        raise UnreadableCsv(f"the header cannot be read ({error}): {text[:80]!r}") from error
     absent = [name for name in asked if name not in names]
     unknown = [name for name in names if name not in asked]
     if absent or unknown or len(names) != len(asked):

@@ -6,7 +6,6 @@ Pure: no Airflow import.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Final
 from odre.client import OdreClient, OdreError, StreamBroken
 from odre.contracts import Contract
 from odre.convert import Conversion, convert_csv
+from odre.quarantine import BadRows, ContractBroken
 from odre.windows import Window
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def extract_chunk(
     directory: Path,
     *,
     now: datetime | None = None,
-    sleep: Callable[[float], object] = time.sleep,
+    of_run: Callable[[BadRows], BadRows] = lambda own: own,
 ) -> Conversion:
     """Count the window's rows at the source, export them, convert them, and compare.
 
@@ -48,21 +48,23 @@ def extract_chunk(
     Args:
         columns: what to ask for: the contract's columns that the source has.
         now: measures later than this do not count for the high-water mark; the clock's time by default.
-        sleep: how to wait between exports.
+        of_run: as for :func:`odre.convert.convert_csv`.
 
     Raises:
         CountMismatch: the rows received are still not as many as the source counts.
+        ContractBroken: what came does not keep the contract, or lies outside the window.
         OdreError: as the subclass says; nothing of the chunk may land.
     """
     where, span = window.where(contract), str(window)
     destination = directory / f"{contract.table}.parquet"
+    # Last in a row, a time shows whether the row was cut: of a text, nobody could tell.
+    asked = [*(name for name in columns if name != contract.time_column), contract.time_column]
     failure: OdreError
-    unterminated_sha256: str | None = None
     for export in range(1, MAX_EXPORTS + 1):
         counted = client.count(contract.dataset, where)
         try:
-            with client.export_csv(contract.dataset, columns, where, contract.key) as stream:
-                conversion = convert_csv(stream, contract, columns, destination, span=span, now=now)
+            with client.export_csv(contract.dataset, asked, where, contract.key) as stream:
+                conversion = convert_csv(stream, contract, asked, destination, span=span, now=now, of_run=of_run)
         except StreamBroken as error:
             failure = error
         else:
@@ -76,17 +78,27 @@ def extract_chunk(
                     f"{contract.dataset}, {span}: the source {counts}. "
                     "Run the task again; if the counts stay apart, run make check-source"
                 )
-            elif conversion.ends_in_newline or conversion.sha256 == unterminated_sha256:
-                return conversion
-            else:
-                # The last row may have been cut within its last field. Sent twice the same, it is the source's way.
-                unterminated_sha256 = conversion.sha256
+            elif not conversion.ends_whole:
                 failure = StreamBroken(
-                    f"{contract.dataset}, {span}: the export ends within a row, and not twice within the same. "
-                    "Run the task again"
+                    f"{contract.dataset}, {span}: the export ends within a row. "
+                    "Run the task again; if it stays so, run make check-source"
                 )
+            else:
+                _check_window(contract, window, conversion)
+                return conversion
         if export < MAX_EXPORTS:
             log.warning("Export %d of %d again: %s", export, MAX_EXPORTS, failure)
-            sleep(2.0**export)
+            client.wait(export)
     destination.unlink(missing_ok=True)
     raise failure
+
+
+def _check_window(contract: Contract, window: Window, conversion: Conversion) -> None:
+    """Refuse what was not asked for: it may be of another time, and of another chunk."""
+    for moment in (conversion.first_time, conversion.last_time):
+        if moment is not None and not window.holds(contract, moment):
+            conversion.path.unlink()
+            raise ContractBroken(
+                f"{contract.dataset}, {window}: the source ignored where, and sent rows of "
+                f"{moment:%Y-%m-%dT%H:%M:%SZ}. Run make check-source to see what changed"
+            )

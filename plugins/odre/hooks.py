@@ -4,18 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
 from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowFailException
 from google.cloud import bigquery
 
-from odre.client import OdreClient
+from odre.client import TIMEOUT, OdreClient
 from odre.settings import Settings
+
+#: What a connection's extra may set: the client's option for it, and its least value. All but the tries are seconds.
+PATIENCE: Final = {
+    "connect_timeout": ("connect", 0.001),
+    "read_timeout": ("read", 0.001),
+    "max_tries": ("max_tries", 1),
+    "back_off": ("back_off_s", 0),
+    "deadline": ("deadline_s", 0.001),
+    "grace": ("grace_s", 0.001),
+}
 
 
 class OdreHook(BaseHook):
-    """The portal that an Airflow connection names: its host is the address, its password an optional API key."""
+    """The portal that an Airflow connection names: its host is the address, its password an optional API key.
+
+    Its extra may set how patient requests are (:data:`PATIENCE`), as numbers.
+    """
 
     conn_name_attr = "odre_conn_id"
     default_conn_name = "odre_default"
@@ -30,19 +44,46 @@ class OdreHook(BaseHook):
         """A client of the portal.
 
         Raises:
-            ValueError: the connection names no host.
+            AirflowFailException: the connection names no address, or has an extra that it cannot have.
         """
         connection = self.get_connection(self.odre_conn_id)
         host = connection.host or ""
         if not host:
-            raise ValueError(f"The connection {self.odre_conn_id} names no host, such as https://odre.opendatasoft.com")
+            raise self._unusable("it names no host, such as https://odre.opendatasoft.com")
         if "://" not in host:
             # Written as an address, https://host, the scheme becomes the connection's type.
             by_type = connection.conn_type if connection.conn_type in ("http", "https") else "https"
             host = f"{connection.schema or by_type}://{host}"
         if connection.port:
             host = f"{host}:{connection.port}"
-        return OdreClient(host, connection.password or None)
+        try:
+            return OdreClient(host, connection.password or None, **self._patience(connection.extra_dejson))
+        except ValueError as error:
+            raise self._unusable(str(error)) from error
+
+    def _unusable(self, cause: str) -> AirflowFailException:
+        return AirflowFailException(
+            f"The connection {self.odre_conn_id} cannot be used: {cause}. "
+            "Correct it, then clear the task: see docs/runbooks/source-down.md"
+        )
+
+    def _patience(self, extra: Mapping[str, Any]) -> dict[str, Any]:
+        """The client's options that a connection's extra sets; what others put there is left alone."""
+        options: dict[str, Any] = {}
+        for name, (option, least) in PATIENCE.items():
+            if name not in extra:
+                continue
+            try:
+                value = float(extra[name])
+            except (TypeError, ValueError):
+                value = -1.0
+            if not least <= value < float("inf"):
+                raise ValueError(f"{name} in its extra is {extra[name]!r}, not a number of at least {least}")
+            options[option] = value
+        if "max_tries" in options:
+            options["max_tries"] = int(options["max_tries"])
+        connect_s, read_s = options.pop("connect", TIMEOUT[0]), options.pop("read", TIMEOUT[1])
+        return {**options, "timeout": (connect_s, read_s)}
 
 
 class WarehouseHook(BigQueryHook):

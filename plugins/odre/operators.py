@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,14 @@ from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from odre import manifest, tables, warehouse
-from odre.client import DatasetAbsent, OdreError
+from odre.client import DatasetAbsent, OdreClient, OdreError
 from odre.contracts import Contract, read_contract, read_contracts
 from odre.drift import detect_drift
 from odre.extract import extract_chunk
 from odre.hooks import OdreHook, WarehouseHook
 from odre.paris import PARIS
 from odre.plan import Chunk, SourceState, parse_form_window, plan_chunks, reason_to_fetch, run_window
-from odre.quarantine import ContractBroken, write_quarantine
+from odre.quarantine import BadRows, ContractBroken, write_quarantine
 from odre.settings import Settings
 
 #: A table of one run that is older than this was left behind by a run that died.
@@ -209,7 +210,14 @@ class OdreToGCSOperator(BaseOperator):
         with tempfile.TemporaryDirectory() as directory:
             with failing_at_once():
                 try:
-                    conversion = extract_chunk(client, contract, chunk.columns, chunk.window, Path(directory))
+                    conversion = extract_chunk(
+                        client,
+                        contract,
+                        chunk.columns,
+                        chunk.window,
+                        Path(directory),
+                        of_run=partial(self._bad_rows_of_run, context, client, contract, chunk),
+                    )
                 except ContractBroken as broken:
                     self._report_refused(lake, contract, chunk, run_id, broken)
                     raise
@@ -254,8 +262,23 @@ class OdreToGCSOperator(BaseOperator):
             "run_table_id": f"{self.settings.project}.{self.settings.load_dataset}.{run_table}",
             "first_time": _bound(contract, conversion.first_time),
             "last_time": _bound(contract, conversion.last_time),
+            "rows_quarantined": conversion.rows_quarantined,
             "manifest": json.dumps({**described.to_dict(), "quarantine": conversion.quarantine.to_pylist()}),
         }
+
+    def _bad_rows_of_run(
+        self, context: Context, client: OdreClient, contract: Contract, chunk: Chunk, own: BadRows
+    ) -> BadRows:
+        """The bad rows of the run's chunks that were extracted so far, among the rows of its whole window."""
+        others = [number for number in range(chunk.chunks) if number != chunk.chunk]
+        if not others:
+            return own
+        bad: list[int] = context["ti"].xcom_pull(
+            task_ids=self.task_id, key="rows_quarantined", map_indexes=others, default=0
+        )
+        return BadRows(
+            own.bad + sum(bad), max(own.rows, client.count(contract.dataset, chunk.run_window.where(contract)))
+        )
 
     def _uri(self, name: str) -> str:
         return f"gs://{self.settings.bucket}/{name}"

@@ -52,6 +52,11 @@ class Chunk:
         """The chunk's window."""
         return Window(_instant(self.window_start), _instant(self.window_end))
 
+    @property
+    def run_window(self) -> Window:
+        """The window of the chunk's run."""
+        return Window(_instant(self.run_window_start), _instant(self.run_window_end))
+
     def ledger_values(self) -> dict[str, Any]:
         """What the chunk knows of its row in the ledger, in the manifest's types."""
         return {

@@ -20,6 +20,8 @@ from odre.arrays import empty_table
 from odre.client import OdreError
 from odre.parquet_file import HashedFile
 
+#: Bad rows that never fail a run, whatever their share.
+TOLERATED_BAD_ROWS: Final = 10
 #: Bad rows kept at most; beyond it the conversion stops.
 MOST_BAD_ROWS: Final = 10_000
 #: Rows dropped by a rule that are recorded one by one; more are only counted.
@@ -81,6 +83,18 @@ class Rejected:
     key: str
     findings: Sequence[Finding]
     is_rule: bool = False
+
+
+@dataclass(frozen=True)
+class BadRows:
+    """How many bad rows there are, and among how many rows of the source."""
+
+    bad: int
+    rows: int
+
+    def are_too_many(self, share: float) -> bool:
+        """Whether they are more than a share of all rows, and more than :data:`TOLERATED_BAD_ROWS`."""
+        return self.bad > max(TOLERATED_BAD_ROWS, share * self.rows)
 
 
 class Quarantine:

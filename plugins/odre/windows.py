@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from odre.contracts import Contract
+from odre.contracts import FIRST_INSTANT, Contract
 
 DAY = timedelta(days=1)
 
@@ -82,12 +82,20 @@ class Window:
                 conditions.append(f"{column} < date'{_text(self.end)}'")
         return " AND ".join(conditions)
 
+    def holds(self, contract: Contract, moment: datetime) -> bool:
+        """Whether a value of the contract's time column (a day as its midnight in UTC) fulfils :meth:`where`."""
+        start, end = self.start, self.end
+        if contract.time_type == "DATE":
+            start, end = start and _floor_day(start), end and _ceil_day(end)
+        return (start is None or moment >= start) and (end is None or moment < end)
+
     def chunks(self, months: int, first: datetime | None, now: datetime) -> list[Window]:
         """The window cut at calendar boundaries, into pieces of at most ``months`` months each.
 
         Args:
             months: length of a piece; boundaries are the multiples of it since year 0 (12 → each 1 January).
-            first: the source's first instant; nothing is cut before it. ``None`` = the source is empty: one piece.
+            first: the source's first instant; nothing is cut before it, nor before any
+                instant of a measure. ``None`` = the source is empty: one piece.
             now: nothing is cut after it, since what a source publishes ahead is little.
 
         The pieces are disjoint and together exactly the window: the outermost ones keep its bounds, open or not.
@@ -96,7 +104,7 @@ class Window:
             raise ValueError(f"A chunk is at least one month long, not {months}")
         if first is None:
             return [self]
-        earliest = max(first, self.start) if self.start is not None else first
+        earliest = max(first, self.start or FIRST_INSTANT, FIRST_INSTANT)
         latest = min(now, self.end) if self.end is not None else now
         starts: list[datetime | None] = [self.start]
         index = (_month_index(earliest.astimezone(UTC)) // months + 1) * months

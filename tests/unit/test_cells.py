@@ -76,7 +76,19 @@ def test_a_day_may_be_written_as_its_midnight(tmp_path: Path, text: str) -> None
 
 
 @pytest.mark.parametrize(
-    "text", ["2022-02-30", "02/08/2022", "2022-08-02T22:00:00+00:00", "0000-12-31", "0000-12-31T00:00"]
+    "text",
+    [
+        "2022-02-30",
+        "2022-13-45",
+        "0001-01-01",
+        "1899-12-31",
+        "2160-01-01",
+        "9999-12-31",
+        "02/08/2022",
+        "2022-08-02T22:00:00+00:00",
+        "0000-12-31",
+        "0000-12-31T00:00",
+    ],
 )
 def test_what_is_no_day_is_bad(tmp_path: Path, text: str) -> None:
     rows = [gas_row(text, "Saline"), gas_row("2022-08-02", "Saline")]
@@ -94,7 +106,16 @@ def test_instants_are_in_utc_whatever_their_offset(tmp_path: Path, text: str) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["2022-08-02T10:15:00", "2022-02-30T10:15:00Z", "yesterday", "0001-01-01T00:00:00+01:00"]
+    "text",
+    [
+        "2022-08-02T10:15:00",
+        "2022-02-30T10:15:00Z",
+        "yesterday",
+        "0001-01-01T00:00:00+01:00",
+        "1899-12-31T23:59:59Z",
+        "2160-01-01T00:00:00Z",
+        "9999-12-31T23:59:59-12:00",
+    ],
 )
 def test_an_instant_without_offset_is_bad(tmp_path: Path, text: str) -> None:
     conversion = convert([power_row(NOW, date_heure=text)], tmp_path)
@@ -108,6 +129,39 @@ def test_bytes_that_are_not_utf8_are_bad_where_they_stand(tmp_path: Path) -> Non
     conversion = convert(rows.replace(b"Storengy;Saline", b"Stor\xffengy;Saline"), tmp_path, GAS)
     assert [row[1:4] for row in quarantined(conversion)] == [("source", "Stor�engy", "not UTF-8 text")]
     assert conversion.rows_landed == 1
+
+
+def test_a_nul_is_no_text(tmp_path: Path) -> None:
+    rows = [gas_row("2022-11-01", "Centre"), gas_row("2022-11-01", "Sal\0ine"), gas_row("2022-11-01", "Serene")]
+    conversion = convert(rows, tmp_path, GAS)
+    assert quarantined(conversion) == [("date=2022-11-01, pits=Sal�ine", "pits", "Sal�ine", "not UTF-8 text", False)]
+    assert [row["pits"] for row in landed(conversion)] == ["Centre", "Serene"]
+
+
+def test_a_row_of_another_shape_that_is_not_utf8_either_is_bad_and_nothing_else_is_said(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    content = to_csv([gas_row("2022-11-01", "Centre"), gas_row("2022-11-01", "Saline")])
+    conversion = convert(content.replace(b"Storengy;Saline", b"Stor\xffengy;Saline;7"), tmp_path, GAS)
+    assert [row[2:4] for row in quarantined(conversion)] == [
+        ("2022-11-01;1000.5;Stor�engy;Saline;7", "wrong number of fields: 5 instead of 4")
+    ]
+    assert (conversion.rows_landed, capfd.readouterr().err) == (1, "")
+
+
+def test_blanks_around_a_text_make_no_other_key(tmp_path: Path) -> None:
+    rows = [gas_row("2022-11-01", " Centre"), gas_row("2022-11-01", "Saline "), gas_row("2022-11-02", "  ")]
+    rows[0]["source"] = " Storengy "
+    conversion = convert(rows, tmp_path, GAS)
+    assert [(row["pits"], row["source"]) for row in landed(conversion)] == [
+        ("Centre", " Storengy "),
+        ("Saline", "Storengy"),
+    ]
+    assert [row[3] for row in quarantined(conversion)] == ["key is missing"]
+
+
+def test_zero_has_no_sign(tmp_path: Path) -> None:
+    assert landed(convert([power_row(NOW, gaz="-0")], tmp_path))[0]["gaz"] == 0
 
 
 def test_the_columns_spelt_with_decimals_are_learnt_and_forgotten_where_they_fail(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from odre.client import (
 )
 from odre.contracts import read_contract
 from odre.extract import MAX_EXPORTS, CountMismatch, extract_chunk
+from odre.quarantine import ContractBroken
 from odre.windows import Window
 
 GAS = read_contract("stock-quotidien-stockages-gaz")
@@ -175,6 +176,40 @@ def test_metadata_without_a_mark_are_an_error_and_never_a_skip(portal: Portal, b
         portal.client().metadata(DATASET)
 
 
+@pytest.mark.parametrize(
+    ("processed", "expected"),
+    [
+        ("2026-09-15T10:20:30", datetime(2026, 9, 15, 10, 20, 30, tzinfo=UTC)),
+        (" 2099-01-01T00:00:00Z ", datetime(2099, 1, 1, tzinfo=UTC)),
+        ("Tue, 15 Sep 2026 10:20:30 GMT", datetime(2026, 9, 15, 10, 20, 30, tzinfo=UTC)),
+    ],
+)
+def test_a_mark_is_read_in_the_ways_that_it_is_written(portal: Portal, processed: str, expected: datetime) -> None:
+    portal.answers = [answer(body={"metas": {"default": {"data_processed": processed}}, "fields": []})]
+    assert portal.client().metadata(DATASET).data_processed == expected
+
+
+@pytest.mark.parametrize("processed", ["", "yesterday", 1694770830, "0001-01-01T00:00:00+02:00", "2022-13-45"])
+def test_a_mark_that_is_no_instant_is_an_error(portal: Portal, processed: object) -> None:
+    portal.answers = [answer(body={"metas": {"default": {"data_processed": processed}}, "fields": []})]
+    with pytest.raises(UnexpectedAnswer, match="no readable freshness mark"):
+        portal.client().metadata(DATASET)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [None, {}, 3, [None], ["date"], [{"name": "date"}], [{"name": "date", "type": {}}], [{"name": 1, "type": "int"}]],
+)
+def test_fields_that_are_none_are_an_error(portal: Portal, fields: object) -> None:
+    metas = {"default": {"data_processed": "2026-09-15T10:20:30Z"}}
+    portal.answers = [answer(body={"metas": metas, "fields": fields})]
+    if fields == {}:
+        assert portal.client().metadata(DATASET).fields == {}, "as good as none: the contract refuses it"
+        return
+    with pytest.raises(UnexpectedAnswer, match="no readable freshness mark or fields"):
+        portal.client().metadata(DATASET)
+
+
 def test_the_count_is_asked_under_the_same_condition(portal: Portal) -> None:
     portal.answers = [count(7)]
     assert portal.client().count(DATASET, WHERE) == 7
@@ -265,6 +300,59 @@ def test_passing_faults_are_absorbed(portal: Portal, fault: Answer) -> None:
     assert len(portal.slept) == 2
 
 
+@pytest.mark.parametrize(
+    ("retry_after", "least", "most"),
+    [("7", 7, 7), ("0", 1, 1), ("86400", 120, 120), ("soon", 1, 2), ("-5", 1, 2), ("\xb2", 1, 2), ("9" * 5000, 1, 2)],
+)
+def test_a_source_that_is_down_is_asked_again_when_it_says(
+    portal: Portal, retry_after: str, least: float, most: float
+) -> None:
+    portal.answers = [answer(503, Retry_After=retry_after), count(7)]
+    assert portal.client().count(DATASET, "") == 7
+    assert least <= portal.slept[0] <= most
+
+
+@pytest.mark.parametrize("status", [201, 202, 204, 206])
+def test_half_an_answer_is_none(portal: Portal, status: int) -> None:
+    portal.answers = [answer(status, rows_csv(3), "text/csv")]
+    with pytest.raises(UnexpectedAnswer, match=f"answers {status} .*not the whole answer"):
+        read_export(portal.client())
+    assert len(portal.requests) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 405, 410, 418, 451])
+def test_what_the_source_refuses_is_not_tried_again(portal: Portal, status: int) -> None:
+    portal.answers = [answer(status, "no")]
+    with pytest.raises(RequestRefused, match=f"status {status}"):
+        portal.client().count(DATASET, "")
+    assert (len(portal.requests), portal.slept) == (1, [])
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
+def test_no_redirect_is_followed_not_even_to_itself(portal: Portal, status: int) -> None:
+    portal.answers = [answer(status, Location=portal.url)]
+    with pytest.raises(UnexpectedAnswer, match="redirects to"):
+        portal.client().count(DATASET, "")
+    assert len(portal.requests) == 1
+
+
+def test_an_answer_without_end_is_given_up(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "LONGEST_JSON_BYTES", 1000)
+    portal.answers = [answer(200, {"total_count": 7, "results": ["x" * 2000]})]
+    with pytest.raises(UnexpectedAnswer, match="JSON is longer than 1000 bytes"):
+        portal.client().count(DATASET, "")
+    portal.answers = [answer(400, {"message": "x" * 2000})]
+    with pytest.raises(RequestRefused, match="status 400: Bad Request"):
+        portal.client().count(DATASET, "")
+
+
+@pytest.mark.parametrize("content", [b"", b"null", b"[]", b"7", b"[" * 100_000])
+def test_json_that_is_no_object_is_an_error(portal: Portal, content: bytes) -> None:
+    portal.answers = [answer(200, content)]
+    with pytest.raises(UnexpectedAnswer, match="JSON"):
+        portal.client().count(DATASET, "")
+
+
 def test_back_off_grows_and_is_not_the_same_for_all(portal: Portal) -> None:
     portal.answers = [answer(503)]
     for _ in range(5):
@@ -350,7 +438,18 @@ def test_a_web_page_instead_of_json_is_not_tried_again(portal: Portal) -> None:
     assert len(portal.requests) == 1
 
 
-@pytest.mark.parametrize("body", [{"total_count": "7"}, {}, {"total_count": None}, {"total_count": True}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"total_count": "7"},
+        {},
+        {"total_count": None},
+        {"total_count": True},
+        {"total_count": -1},
+        {"total_count": 7.0},
+        {"error_code": "InternalError", "message": "no"},
+    ],
+)
 def test_a_count_that_is_no_number_is_an_error(portal: Portal, body: object) -> None:
     portal.answers = [answer(body=body)]
     with pytest.raises(UnexpectedAnswer, match="gives the count"):
@@ -394,6 +493,22 @@ def test_a_long_quota_wait_fails_with_its_time(portal: Portal, form: str) -> Non
     assert failure.value.reset_at is not None
     assert abs(failure.value.reset_at - later) < timedelta(seconds=3)
     assert (len(portal.requests), portal.slept) == (1, [])
+
+
+@pytest.mark.parametrize("retry_after", ["soon", "-5", "\xb2", "1e3", "9" * 5000, "Tue, 99 Foo 2026 99:99:99 GMT"])
+def test_a_quota_that_names_its_time_unreadably_names_none(portal: Portal, retry_after: str) -> None:
+    portal.answers = [quota_answer(None, Retry_After=retry_after), count(7)]
+    assert portal.client().count(DATASET, "") == 7
+    assert 1 <= portal.slept[0] <= 2
+
+
+def test_a_quota_that_frees_in_a_year_or_is_free_already(portal: Portal) -> None:
+    portal.answers = [quota_answer(datetime.now(UTC) - timedelta(hours=1)), count(7)]
+    assert portal.client().count(DATASET, "") == 7
+    assert portal.slept == [1]
+    portal.answers = [quota_answer(None, Retry_After=str(365 * 86400))]
+    with pytest.raises(QuotaExhausted, match="frees at"):
+        portal.client().count(DATASET, "")
 
 
 def test_a_quota_that_names_no_time_is_tried_again_within_bounds(portal: Portal) -> None:
@@ -452,13 +567,12 @@ def drip(handler: Handler) -> None:
         time.sleep(0.02)
 
 
-def test_a_drip_does_not_run_for_ever(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_drip_does_not_run_for_ever(portal: Portal) -> None:
     portal.answers = [drip]
     with pytest.raises(StreamBroken, match="too slow"):
         read_export(portal.client(deadline_s=0.3))
-    monkeypatch.setattr(client_module, "RATE_GRACE_S", 0.2)
     with pytest.raises(StreamBroken, match="too slow"):
-        read_export(portal.client())
+        read_export(portal.client(grace_s=0.2))
 
 
 def test_leaving_an_export_early_closes_its_connection(portal: Portal) -> None:
@@ -490,7 +604,7 @@ def refused(portal: Portal, error: type[OdreError], match: str, tmp_path: Path) 
 
 def extract(portal: Portal, tmp_path: Path) -> int:
     window = Window(datetime(2022, 1, 1, tzinfo=UTC))
-    conversion = extract_chunk(portal.client(), GAS, COLUMNS, window, tmp_path, sleep=portal.slept.append)
+    conversion = extract_chunk(portal.client(), GAS, COLUMNS, window, tmp_path)
     assert conversion.path.parent == tmp_path
     return conversion.rows_landed
 
@@ -543,9 +657,24 @@ def test_a_last_row_cut_within_its_last_field_is_not_taken_for_whole(portal: Por
     assert len(portal.requests) == 4
 
 
-def test_a_source_that_never_ends_its_last_row_is_borne(portal: Portal, tmp_path: Path) -> None:
-    portal.answers = [count(5), export(rows_csv(5, "")), count(5), export(rows_csv(5, ""))]
+def test_a_source_that_never_ends_its_last_row_is_borne_where_a_cut_would_show(portal: Portal, tmp_path: Path) -> None:
+    """The time is asked for as the last field of a row: half of it is no time."""
+    rows = rows_csv(5, "").decode().splitlines()
+    time_last = "\r\n".join(";".join([*row.split(";")[1:], row.split(";")[0]]) for row in rows).encode()
+    portal.answers = [count(5), export(time_last)]
     assert extract(portal, tmp_path) == 5
+    assert portal.requests[1].parameters["select"] == "stock_fin_de_journee,source,pits,date"
+    for content in (time_last[:-1], time_last[:-12], rows_csv(5, ""), rows_csv(5, "")[:-1]):
+        portal.answers = [answer_ for _ in range(MAX_EXPORTS) for answer_ in (count(5), export(content))]
+        with pytest.raises(StreamBroken, match="from 2022-01-01T00:00:00Z on: the export ends within a row"):
+            extract(portal, tmp_path)
+
+
+def test_rows_that_were_not_asked_for_are_refused(portal: Portal, tmp_path: Path) -> None:
+    early = rows_csv(5).replace(b"2022-11-01;0", b"2021-12-31;0")
+    portal.answers = [count(5), export(early)]
+    with refused(portal, ContractBroken, r"source ignored where, and sent rows of 2021-12-31T00:00:00Z", tmp_path):
+        extract(portal, tmp_path)
 
 
 def test_an_announced_consolidation_whose_export_is_still_empty_lands_nothing(portal: Portal, tmp_path: Path) -> None:

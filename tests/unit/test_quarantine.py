@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from odre.convert import convert_csv
-from odre.quarantine import ContractBroken, write_quarantine
+from odre.quarantine import BadRows, ContractBroken, write_quarantine
 from tests.unit.conversions import GAS, NOW, convert, gas_row, landed, power_row, power_rows, quarantined, to_csv
 
 
@@ -87,3 +87,25 @@ def test_the_quarantine_is_stored_as_it_is(tmp_path: Path) -> None:
     sha256 = write_quarantine(conversion.quarantine, tmp_path / "quarantine.parquet")
     assert pq.read_table(tmp_path / "quarantine.parquet").equals(conversion.quarantine)
     assert sha256 == write_quarantine(conversion.quarantine, tmp_path / "again.parquet")
+
+
+def test_the_share_is_that_of_the_run(tmp_path: Path) -> None:
+    """A chunk of few rows may be bad as a whole; many chunks with few bad rows each add up."""
+    rows = [gas_row(f"2022-11-{day:02}", "Centre", "bad") for day in range(1, 13)]
+    with pytest.raises(ContractBroken, match=r"12 of 12 rows are bad, more than 1\.0% and 10"):
+        convert(rows, tmp_path, GAS)
+    asked = []
+
+    def of_run(own: BadRows) -> BadRows:
+        asked.append(own)
+        return BadRows(own.bad + 5, 5_000)
+
+    assert convert(rows, tmp_path, GAS, of_run=of_run).rows_quarantined == 12
+    assert asked == [BadRows(12, 12)]
+    with pytest.raises(ContractBroken, match="51 of 5000 rows of the run are bad"):
+        convert(rows[:1], tmp_path, GAS, of_run=lambda own: BadRows(own.bad + 50, 5_000))
+    assert convert(rows[:1], tmp_path, GAS, of_run=lambda own: BadRows(own.bad + 9, 10)).rows_quarantined == 1
+
+
+def test_a_run_is_not_asked_about_when_nothing_is_bad(tmp_path: Path) -> None:
+    convert([gas_row("2022-11-01", "Centre")], tmp_path, GAS, of_run=lambda own: pytest.fail("nothing is bad"))

@@ -48,6 +48,7 @@ class Pipeline:
     def __init__(self, house: TestWarehouse) -> None:
         self.house = house
         self.lake = storage.Client(project=house.settings.project, credentials=AnonymousCredentials())
+        self._bad: dict[tuple[str, int], int] = {}
 
     def gate(self, dataset: str, **form: str) -> list[dict[str, Any]]:
         """Plan a run; raises as the task does."""
@@ -65,7 +66,15 @@ class Pipeline:
     def extract(self, chunk: dict[str, Any], run_id: str) -> dict[str, Any]:
         """Land a chunk in the lake."""
         operator = OdreToGCSOperator(task_id="extract", chunk=chunk, settings=self.house.settings)
-        return operator.execute({"run_id": run_id})
+
+        def xcom_pull(*, task_ids: str, key: str, map_indexes: list[int], default: int) -> list[int]:
+            assert (task_ids, key) == (operator.task_id, "rows_quarantined")
+            return [self._bad.get((run_id, number), default) for number in map_indexes]
+
+        context: Any = {"run_id": run_id, "ti": SimpleNamespace(xcom_pull=xcom_pull)}
+        extracted = operator.execute(context)
+        self._bad[run_id, chunk["chunk"]] = extracted["rows_quarantined"]
+        return extracted
 
     def load(self, dataset: str, extracted: dict[str, Any]) -> None:
         """Load a chunk from the lake into the run's table."""
