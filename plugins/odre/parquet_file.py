@@ -6,6 +6,7 @@ Pure: no Airflow import.
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 
 from odre.contracts import Contract
 
-ROW_GROUP_ROWS: Final = 1 << 16
+ROW_GROUP_ROWS: Final = 1 << 15
 
 
 class HashedFile:
@@ -59,7 +60,11 @@ class HashedFile:
 
 
 class RowGroupWriter:
-    """Writes a contract's rows, as they come, in row groups of a fixed size: the same rows give the same bytes."""
+    """Writes a contract's rows, as they come, in row groups of a fixed size: the same rows give the same bytes.
+
+    A group is encoded and written in a thread, beside the parsing of what follows. There is one at a time, so that
+    memory does not grow; what fails there is raised by the next call.
+    """
 
     def __init__(self, file: HashedFile, contract: Contract) -> None:
         strings = [column.name for column in contract.columns if column.type == "STRING"]
@@ -72,6 +77,8 @@ class RowGroupWriter:
         )
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._writing: Future[None] | None = None
 
     def write(self, table: pa.Table) -> None:
         """Take rows with the contract's schema, and write the groups that are full."""
@@ -88,14 +95,26 @@ class RowGroupWriter:
         self._waiting, self._waiting_rows = [rows], rows.num_rows
 
     def _write_group(self, rows: pa.Table) -> None:
+        self._wait()
+        self._writing = self._thread.submit(self._encode, rows)
+
+    def _encode(self, rows: pa.Table) -> None:
         self._writer.write_table(rows.combine_chunks(), row_group_size=ROW_GROUP_ROWS)
+
+    def _wait(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
 
     def __enter__(self) -> RowGroupWriter:
         return self
 
     def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
         try:
-            if failure is None and self._waiting_rows:
-                self._write_group(pa.concat_tables(self._waiting))
+            if failure is None:
+                if self._waiting_rows:
+                    self._write_group(pa.concat_tables(self._waiting))
+                self._wait()
         finally:
+            self._thread.shutdown()
             self._writer.close()
