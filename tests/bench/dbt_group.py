@@ -61,7 +61,6 @@ def dbt_group(size: Size, folder: Path) -> Iterator[Figure]:
     dags.mkdir(parents=True, exist_ok=True)
     # One DAG alone, so that nothing else runs.
     shutil.copy(ROOT / "dags" / f"{DAG_ID}.py", dags)
-    tasks: list[dict[str, Any]] = []
     with Stack(Source("bench", connection=url), ports, state, dags_folder=dags) as stack:
         stack.start_warehouse()
         stack.processes.start(
@@ -75,7 +74,7 @@ def dbt_group(size: Size, folder: Path) -> Iterator[Figure]:
         wait_until(f"{url}/api/explore/v2.1/catalog/datasets", stack)
         stack.build_manifest()
         stack.start_airflow()
-        _follow(stack, adopt_or_trigger(stack.airflow, [DAG_ID])[DAG_ID])
+        tasks = _follow(stack, adopt_or_trigger(stack.airflow, [DAG_ID])[DAG_ID])
         environment = {**stack.environment(), "DBT_EXCLUDE_RESOURCE_TYPES": "unit_test"}
         chosen = selection(read_manifest(), [read_contract(dataset).table for dataset in DATASETS])
         command = [str(Path(sys.executable).with_name("dbt")), "--quiet", "build", "--select", *chosen]
@@ -84,8 +83,7 @@ def dbt_group(size: Size, folder: Path) -> Iterator[Figure]:
 
         def group() -> float:
             run_id = stack.airflow.trigger(DAG_ID, {"force": True})
-            tasks[:] = _follow(stack, run_id)
-            return _group_seconds(tasks)
+            return _group_seconds(_follow(stack, run_id))
 
         def build() -> float:
             with configured(stack):
@@ -96,8 +94,11 @@ def dbt_group(size: Size, folder: Path) -> Iterator[Figure]:
             subprocess.run(command, cwd=ROOT, env=environment, check=True)
             return time.perf_counter() - begun
 
-        build()  # once for nothing: dbt keeps what it parsed
-        groups, builds = in_turn(size.group_repeats, group, build)
+        if size.group_repeats:
+            build()  # once for nothing: dbt keeps what it parsed
+            groups, builds = in_turn(size.group_repeats, group, build)
+        else:
+            groups, builds = [_group_seconds(tasks)], [build()]
         slots = environment["AIRFLOW__CORE__PARALLELISM"]
     shutil.rmtree(state, ignore_errors=True)
     count = sum(task["task_id"].startswith(f"{DBT_GROUP}.") for task in tasks)

@@ -24,7 +24,7 @@ class Size:
     #: Years of history of a first load, the long one and the short one.
     load_years: tuple[int, int]
     load_repeats: int
-    #: Runs of the dbt group, and years of history that they find.
+    #: Runs of the dbt group (0: the first run alone, which builds everything), and years of history that they find.
     group_repeats: int
     group_years: int
 
@@ -59,7 +59,7 @@ SIZES: Final = {
         short_months=3,
         load_years=(1, 0),
         load_repeats=1,
-        group_repeats=1,
+        group_repeats=0,
         group_years=0,
     ),
 }

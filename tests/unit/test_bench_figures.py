@@ -6,10 +6,10 @@ import io
 import json
 from pathlib import Path
 
-import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 import pytest
 
+from odre.contracts import read_contract
+from odre.convert import convert_csv
 from tests.bench import figures
 from tests.bench.extract import write_csv
 from tests.bench.figures import Figure
@@ -73,11 +73,10 @@ def test_a_line_shows_a_figure_that_misses_what_it_must_be() -> None:
     assert "✗" not in figures.line(Figure("extract.wall_ratio_to_pandas", "×", (1.0,), ""))
 
 
-def test_the_blocks_of_a_large_file_follow_one_another_without_a_gap() -> None:
+def test_the_rows_of_a_large_file_are_all_other_ones_and_good(tmp_path: Path) -> None:
+    contract = read_contract("eco2mix-national-tr")
     file = io.BytesIO()
-    assert write_csv(file, days=3, blocks=3) == 3 * 3 * 96
-    file.seek(0)
-    table = pa_csv.read_csv(file, parse_options=pa_csv.ParseOptions(delimiter=";"))
-    assert table.num_columns == 41
-    assert len(set(zip(table["date"].to_pylist(), table["heure"].to_pylist(), strict=True))) == table.num_rows == 864
-    assert pc.count_distinct(table["date"]).as_py() == 9
+    assert write_csv(file, days=9, blocks=3) == 3 * 9 * 96
+    names = file.getvalue().split(b"\r\n", 1)[0].decode().split(";")
+    converted = convert_csv([file.getvalue()], contract, names, tmp_path / "large.parquet")
+    assert (converted.rows_source, converted.rows_landed) == (2592, 2592)
