@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
+import sys
 
 import pytest
 from airflow.executors.local_executor import LocalExecutor
@@ -19,8 +20,12 @@ def test_modules_are_there_before_workers_are_forked(
     monkeypatch.setattr(multiprocessing, "get_start_method", lambda: method)
     monkeypatch.setattr(importlib, "import_module", happened.append)
     monkeypatch.setattr(LocalExecutor, "start", lambda self: happened.append("workers"))
+    imported = dict.fromkeys(("odre", "odre.pipeline", "odre_plugin", "cosmos"), importlib)
+    monkeypatch.setattr(sys, "modules", {**sys.modules, **imported})
     PreloadedExecutor.start(PreloadedExecutor.__new__(PreloadedExecutor))
     assert happened == [*(MODULES if preloads else ()), "workers"]
+    kept = ["odre_plugin", "cosmos"] if preloads else list(imported)
+    assert [name for name in imported if name in sys.modules] == kept, "what is edited must be read anew by a task"
 
 
 @pytest.mark.parametrize("module", MODULES)
