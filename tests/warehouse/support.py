@@ -47,6 +47,9 @@ MARTS: Final = (
     "gas_stock_daily",
     "temperature_daily",
     "energy_climate_daily",
+    "relationships",
+    "thermosensitivity",
+    "exchanges_by_fullness",
 )
 
 Row = Mapping[str, object]

@@ -97,6 +97,40 @@ def test_correlation_with_a_trailing_mean(days: pd.DataFrame, window: int, expec
     assert both["gas_stock_gwh"].corr(both["temperature_mean_c"]) == pytest.approx(expected, abs=0.002)
 
 
+@pytest.mark.parametrize(
+    ("y", "method", "lag_days", "expected"),
+    [
+        ("gas_stock_gwh", "raw", 0, 0.2111),
+        ("gas_flow_gwh", "raw", 0, 0.7560),
+        ("gas_stock_gwh", "trailing_mean", 30, 0.4356),
+        ("gas_stock_gwh", "trailing_mean", 60, 0.6283),
+        ("gas_stock_gwh", "trailing_mean", 90, 0.7833),
+        ("gas_stock_gwh", "trailing_mean", 120, 0.8856),
+    ],
+)
+def test_relationships_give_them_too(real: TestWarehouse, y: str, method: str, lag_days: int, expected: float) -> None:
+    """With an interval that allows for how long the curves remember, and a sentence."""
+    rows = real.query(
+        "select n, r, r_low, r_high, n_effective, reading from {marts}.relationships"
+        f" where x = 'temperature_mean_c' and y = '{y}' and method = '{method}' and lag_days = {lag_days}"
+        " and period = 'all' and season_filter = 'all'"
+    )
+    ((n, r, low, high, effective, reading),) = rows
+    assert n == 3123
+    assert r == pytest.approx(expected, abs=0.002)
+    assert low < r < high
+    assert 10 < effective < n / 10
+    assert f"r = {r:.2f}" in reading
+
+
+def test_four_months_of_electricity_are_not_enough(real: TestWarehouse) -> None:
+    readings = real.query(
+        "select distinct reading from {marts}.relationships"
+        " where y in ('consumption_mwh', 'nuclear_mwh') and season_filter = 'all'"
+    )
+    assert readings == [("not enough data",)]
+
+
 def test_days_missing_at_the_source_stay_missing(real: TestWarehouse) -> None:
     """31 days of temperature never return, and gas and electricity keep theirs."""
     first, last, there = real.query("select min(day), max(day), count(*) from {marts}.temperature_daily")[0]

@@ -79,6 +79,16 @@ select
     power.import_{{ border }}_mwh,
     power.export_{{ border }}_mwh,
   {% endfor %}
+  {% for direction in ['import', 'export'] %}
+    {% for border in borders() %}
+      power.{{ direction }}_{{ border }}_mwh{{ ' +' if not loop.last }}
+    {% endfor %}
+      as commercial_{{ direction }}_mwh,
+  {% endfor %}
+  {% for border in borders() %}
+    power.import_{{ border }}_mwh + power.export_{{ border }}_mwh{{ ' +' if not loop.last }}
+  {% endfor %}
+    as commercial_volume_mwh,
   power.co2_g_per_kwh,
   gas.stock_gwh as gas_stock_gwh,
   gas.flow_gwh as gas_flow_gwh,
@@ -88,6 +98,7 @@ select
   temperature.category as temperature_category,
   top_sources.top_source,
   top_exports.top_export_destination,
+  coalesce(power.measured_hours = power.expected_hours, false) as electricity_is_complete,
   coalesce(power.measured_hours = power.expected_hours, false)
   and gas.day is not null
   and temperature.day is not null as is_complete

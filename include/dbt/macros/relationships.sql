@@ -1,0 +1,138 @@
+{#- What the statistics are made of, written once: the pairs that are looked at, and how series are named and grouped. -#}
+
+{#- Which influence (x) each question holds against what (y): columns of `energy_climate_daily`. -#}
+{% macro relationship_pairs() %}
+  {%- set pairs = [] -%}
+  {%- for y in ['gas_stock_gwh', 'gas_flow_gwh'] -%}
+    {%- do pairs.append({'question': 2, 'x': 'temperature_mean_c', 'y': y}) -%}
+  {%- endfor -%}
+  {%- for name in ['consumption'] + production_sources() -%}
+    {%- do pairs.append({'question': 3, 'x': 'temperature_mean_c', 'y': name ~ '_mwh'}) -%}
+  {%- endfor -%}
+  {%- for source in production_sources() -%}
+    {%- do pairs.append({'question': 4, 'x': 'gas_fullness_pct', 'y': source ~ '_mwh'}) -%}
+  {%- endfor -%}
+  {%- for y in exchange_columns() -%}
+    {%- do pairs.append({'question': 6, 'x': 'gas_fullness_pct', 'y': y}) -%}
+  {%- endfor -%}
+  {{ return(pairs) }}
+{% endmacro %}
+
+{#- Exchanges at the borders: the physical balance, then commercial ones of all borders together and of each. -#}
+{% macro exchange_columns() %}
+  {%- set columns = ['physical_exchange_mwh', 'commercial_volume_mwh', 'commercial_import_mwh', 'commercial_export_mwh'] -%}
+  {%- for border in borders() -%}
+    {%- do columns.extend(['import_' ~ border ~ '_mwh', 'export_' ~ border ~ '_mwh']) -%}
+  {%- endfor -%}
+  {{ return(columns) }}
+{% endmacro %}
+
+{#- Every series of the pairs, once. -#}
+{% macro relationship_series() %}
+  {{ return((relationship_pairs() | map(attribute='x') | list + relationship_pairs() | map(attribute='y') | list) | unique | list) }}
+{% endmacro %}
+
+{#- Days by which an influence may come before what it influences, and days that a trailing mean looks back. -#}
+{% macro lags() %}
+  {{ return([1, 7, 30, 60, 90, 120]) }}
+{% endmacro %}
+
+{% macro trailing_windows() %}
+  {{ return([7, 30, 60, 90, 120]) }}
+{% endmacro %}
+
+{#-
+  Distances in days at which autocorrelation is estimated, each with the number of days that it stands for: every day of
+  the first week, then whole weeks (so that the week's rhythm does not pass for forgetting), to a quarter of a year.
+-#}
+{% macro autocorrelation_lags() %}
+  {{ return([
+    {'lag': 1, 'days': 1}, {'lag': 2, 'days': 1}, {'lag': 3, 'days': 1}, {'lag': 4, 'days': 1}, {'lag': 5, 'days': 1},
+    {'lag': 6, 'days': 1}, {'lag': 7, 'days': 4}, {'lag': 14, 'days': 7}, {'lag': 21, 'days': 7}, {'lag': 28, 'days': 10.5},
+    {'lag': 42, 'days': 14}, {'lag': 56, 'days': 14}, {'lag': 70, 'days': 17.5}, {'lag': 91, 'days': 10.5}
+  ]) }}
+{% endmacro %}
+
+{#- November to March: when gas leaves the storages and buildings are heated. The other months are summer. -#}
+{% macro is_winter(day) -%}
+  extract(month from {{ day }}) in (11, 12, 1, 2, 3)
+{%- endmacro %}
+
+{#- The window of a day and of the days before it, so many by the calendar, of its own curve. -#}
+{% macro days_that_end_with_it(days) -%}
+  partition by series, kind order by unix_date(day) range between {{ days - 1 }} preceding and current row
+{%- endmacro %}
+
+{#- Pearson's r from a count and five sums; null where one side does not vary. -#}
+{% macro pearson(n, sum_x, sum_y, sum_xx, sum_yy, sum_xy) -%}
+  safe_divide(
+    {{ n }} * cast({{ sum_xy }} as float64) - cast({{ sum_x }} as float64) * {{ sum_y }},
+    sqrt(greatest({{ n }} * cast({{ sum_xx }} as float64) - cast({{ sum_x }} as float64) * {{ sum_x }}, 0))
+    * sqrt(greatest({{ n }} * cast({{ sum_yy }} as float64) - cast({{ sum_y }} as float64) * {{ sum_y }}, 0))
+  )
+{%- endmacro %}
+
+{#- The unit of a column, from the ending of its name. -#}
+{% macro unit_of(column) %}
+  {%- set units = {'mwh': 'MWh', 'gwh': 'GWh', 'c': '°C', 'pct': '%'} -%}
+  {{ return(units[column.split('_') | last]) }}
+{% endmacro %}
+
+{#- How sentences name a series, {language: words}. -#}
+{% macro words_for(series) %}
+  {%- set words = {
+    'temperature_mean_c': {'en': 'temperature', 'fr': 'la température'},
+    'gas_fullness_pct': {'en': 'the fullness of gas storage', 'fr': 'le remplissage des stockages de gaz'},
+    'gas_stock_gwh': {'en': 'the gas stock', 'fr': 'le stock de gaz'},
+    'gas_flow_gwh': {'en': 'the daily flow of gas into storage', 'fr': 'le flux journalier de gaz vers les stockages'},
+    'consumption_mwh': {'en': 'electricity consumption', 'fr': "la consommation d’électricité"},
+    'nuclear_mwh': {'en': 'nuclear production', 'fr': 'le nucléaire'},
+    'wind_mwh': {'en': 'wind production', 'fr': "l’éolien"},
+    'solar_mwh': {'en': 'solar production', 'fr': 'le solaire'},
+    'hydro_mwh': {'en': 'hydro production', 'fr': "l’hydraulique"},
+    'gas_mwh': {'en': 'gas production', 'fr': 'le gaz'},
+    'coal_mwh': {'en': 'coal production', 'fr': 'le charbon'},
+    'oil_mwh': {'en': 'oil production', 'fr': 'le fioul'},
+    'bioenergy_mwh': {'en': 'bioenergy production', 'fr': 'les bioénergies'},
+    'physical_exchange_mwh': {'en': 'the net physical import', 'fr': "l’import physique net"},
+    'commercial_volume_mwh': {'en': 'the volume of commercial exchanges', 'fr': 'le volume des échanges commerciaux'},
+    'commercial_import_mwh': {'en': 'commercial imports', 'fr': 'les imports commerciaux'},
+    'commercial_export_mwh': {'en': 'commercial exports', 'fr': 'les exports commerciaux'}
+  } -%}
+  {%- set borders = {
+    'england': {'en': 'England', 'fr': "l’Angleterre"},
+    'spain': {'en': 'Spain', 'fr': "l’Espagne"},
+    'italy': {'en': 'Italy', 'fr': "l’Italie"},
+    'switzerland': {'en': 'Switzerland', 'fr': 'la Suisse'},
+    'germany_belgium': {'en': 'Germany and Belgium', 'fr': "l’Allemagne et la Belgique"}
+  } -%}
+  {%- for border, name in borders.items() -%}
+    {%- do words.update({
+      'import_' ~ border ~ '_mwh': {
+        'en': 'commercial imports from ' ~ name.en, 'fr': 'les imports commerciaux depuis ' ~ name.fr
+      },
+      'export_' ~ border ~ '_mwh': {
+        'en': 'commercial exports to ' ~ name.en, 'fr': 'les exports commerciaux vers ' ~ name.fr
+      }
+    }) -%}
+  {%- endfor -%}
+  {{ return(words[series]) }}
+{% endmacro %}
+
+{#- A number below a million as text: 3,123.5 in English, 3 123,5 with a thin space in French, and a true minus sign. -#}
+{% macro number_text(value, decimals, language='en') -%}
+  {#- Zero is added because a zero that was rounded up from below would keep its sign. -#}
+  {%- set english -%}
+    replace(
+      regexp_replace(
+        format('%.{{ decimals }}f', round({{ value }}, {{ decimals }}) + 0.0), r'(\d)(\d{3})(\.|$)', r'\1,\2\3'
+      ),
+      '-', '−'
+    )
+  {%- endset -%}
+  {%- if language == 'fr' -%}
+    replace(replace({{ english }}, ',', '\u202f'), '.', ',')
+  {%- else -%}
+    {{ english }}
+  {%- endif -%}
+{%- endmacro %}
