@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import datetime
 import hashlib
 import json
 import os
-import secrets
 import shutil
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
@@ -24,16 +22,29 @@ from local.airflow_api import AirflowApi
 from local.basics import LOCAL, ROOT, LocalError, clean_environment, step
 from local.http import HttpError, answers, request
 from local.processes import Processes, is_free, run_logged
+from local.secret_files import secret, write_private
 from local.warehouse import Warehouse
 from odre.address import API_PATH, ODRE, Address
 from odre.settings import WAREHOUSE_POOL, WAREHOUSE_SLOTS, Settings
 
 DAGS: Final = ["eco2mix_hourly", "gas_storage_daily", "temperature_monthly"]
-USER: Final = "admin"
 DBT_PROJECT: Final = ROOT / "include" / "dbt"
+
+#: What Airflow is told here and in Compose alike.
+SHARED_SETTINGS: Final = ROOT / "local" / "airflow.env"
 
 #: Seconds that a server has to answer before the start counts as failed.
 PATIENCE: Final = 180
+
+
+def shared_settings() -> dict[str, str]:
+    """Airflow's settings that hold here and in Compose alike."""
+    lines = [line for line in SHARED_SETTINGS.read_text().splitlines() if line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+#: The one user of the web UI.
+USER: Final = shared_settings()["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"].partition(":")[0]
 
 
 @dataclass(frozen=True)
@@ -205,7 +216,7 @@ class Stack:
     @property
     def password(self) -> str:
         """The web UI's password, generated once for a state folder."""
-        return self._secret("password", lambda: secrets.token_urlsafe(12))
+        return secret(self.state / "secrets", "password")
 
     @property
     def airflow_home(self) -> Path:
@@ -220,8 +231,8 @@ class Stack:
         }
         return {
             **environments.with_path(clean_environment(), environments.interpreter("airflow")),
+            **shared_settings(),
             "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT)]),
-            "PYTHONUNBUFFERED": "1",
             "GOOGLE_CLOUD_PROJECT": self.settings.project,
             "BIGQUERY_LOCATION": self.settings.location,
             "LAKE_BUCKET": self.settings.bucket,
@@ -232,33 +243,17 @@ class Stack:
             "AIRFLOW_HOME": str(self.airflow_home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags_folder),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__EXECUTOR": "local.executor.PreloadedExecutor",
-            "AIRFLOW__CORE__PARALLELISM": "4",
-            "AIRFLOW__CORE__FERNET_KEY": self._secret("fernet-key", lambda: _base64(secrets.token_bytes(32))),
+            "AIRFLOW__CORE__FERNET_KEY": secret(self.state / "secrets", "fernet-key"),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.airflow_url}/execution/",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.airflow_home / "passwords.json"),
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": str(self.ports.airflow),
             "AIRFLOW__API__BASE_URL": self.airflow_url,
-            "AIRFLOW__API__WORKERS": "1",
-            "AIRFLOW__API__SECRET_KEY": self._secret("secret-key", secrets.token_hex),
-            "AIRFLOW__API_AUTH__JWT_SECRET": self._secret("jwt-secret", secrets.token_hex),
+            "AIRFLOW__API__SECRET_KEY": secret(self.state / "secrets", "secret-key"),
+            "AIRFLOW__API_AUTH__JWT_SECRET": secret(self.state / "secrets", "jwt-secret"),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.airflow_home / 'airflow.db'}",
-            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
-            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "60",
-            # A stack that was killed leaves tasks that nobody runs: the next one takes them up within a minute.
-            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
-            "AIRFLOW__LOGGING__UVICORN_LOGGING_LEVEL": "WARNING",
-            "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
-            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-            "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
             "AIRFLOW__COSMOS__CACHE_DIR": str(self.state / "tmp" / "cosmos"),
             "TMPDIR": str(self.state / "tmp"),
-            "DBT_SEND_ANONYMOUS_USAGE_STATS": "False",
-            "DO_NOT_TRACK": "1",
         }
 
     # Starting.
@@ -335,7 +330,7 @@ class Stack:
         if self.source.folder:
             served = [f"--data={self.source.folder}", f"--state={self.state / 'source.json'}"]
         else:
-            served = ["--generated", f"--anchor={self._anchor()}"]
+            served = ["--generated", f"--state={self.state / 'anchor'}"]
         self.processes.start(
             "source",
             [str(python), "-m", "emulators.odre", "--host=127.0.0.1", f"--port={self.ports.odre}", *served],
@@ -351,7 +346,7 @@ class Stack:
         self.airflow_home.mkdir(exist_ok=True)
         shutil.rmtree(self.state / "tmp", ignore_errors=True)
         (self.state / "tmp").mkdir()
-        _write_private(self.airflow_home / "passwords.json", json.dumps({USER: self.password}))
+        write_private(self.airflow_home / "passwords.json", json.dumps({USER: self.password}))
         environment = self.environment()
         self._run("Airflow's database", [str(python.parent / "airflow"), "db", "migrate"], environment)
         airflow = str(python.parent / "airflow")
@@ -398,22 +393,6 @@ class Stack:
                 raise LocalError(f"The {name} does not answer after {PATIENCE} s (see {self.processes.logs})")
             time.sleep(0.2)
 
-    def _anchor(self) -> str:
-        """The instant that the generated data end at: the first start's, kept, so that a later one serves the same."""
-        file = self.state / "anchor"
-        if not file.is_file():
-            now = datetime.datetime.now(datetime.UTC)
-            file.write_text(now.replace(minute=now.minute // 15 * 15, second=0, microsecond=0).isoformat())
-        return file.read_text()
-
-    def _secret(self, name: str, make: Callable[[], str]) -> str:
-        """A secret of this state folder, made once, in a file that only its owner reads."""
-        file = self.state / "secrets" / name
-        if not file.is_file():
-            file.parent.mkdir(mode=0o700, exist_ok=True)
-            _write_private(file, make())
-        return file.read_text()
-
 
 def check_live(source: Source, tries: int = 3) -> None:
     """Ask the live source one question before anything heavy starts; a moment's fault is borne.
@@ -458,13 +437,3 @@ def _project_hash(project: Path) -> str:
 
 def _url(port: int) -> str:
     return f"http://127.0.0.1:{port}"
-
-
-def _base64(key: bytes) -> str:
-    return base64.urlsafe_b64encode(key).decode()
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, from its first byte on."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)

@@ -27,7 +27,12 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--generated", action="store_true", help="serve generated sample data")
     what.add_argument("--data", type=Path, metavar="FOLDER", help="serve the files of a folder")
-    parser.add_argument("--state", type=Path, metavar="FILE", help="with --data: keeps the marks over a restart")
+    parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="keeps over a restart: with --data its marks, with --generated its present",
+    )
     parser.add_argument("--anchor", type=_instant, help="with --generated: its present, ISO 8601 (default: now)")
     parser.add_argument("--years", type=int, default=3, help="with --generated: whole years of history (default 3)")
     parser.add_argument("--seed", type=int, default=0, help="with --generated: another seed gives other figures")
@@ -37,9 +42,20 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def _kept_present(file: Path | None) -> datetime:
+    """The present of generated data: the quarter of an hour of the first start, where a file keeps it."""
+    if file and file.is_file():
+        return _instant(file.read_text())
+    now = datetime.now(UTC)
+    present = now.replace(minute=now.minute // 15 * 15, second=0, microsecond=0)
+    if file:
+        file.write_text(present.isoformat())
+    return present
+
+
 def _source(options: argparse.Namespace) -> Source:
     if options.data is None:
-        anchor = options.anchor or datetime.now(UTC)
+        anchor = options.anchor or _kept_present(options.state)
         return MemorySource(
             generate(anchor, years=options.years, seed=options.seed, revision=options.revision, rows=options.rows)
         )
