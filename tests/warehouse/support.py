@@ -50,6 +50,7 @@ MARTS: Final = (
     "relationships",
     "thermosensitivity",
     "exchanges_by_fullness",
+    "answers",
 )
 
 Row = Mapping[str, object]
