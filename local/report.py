@@ -7,6 +7,7 @@ import datetime
 import json
 import os
 import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,11 +48,40 @@ TABLES: Final = {
 
 
 def show_marts(warehouse: Warehouse) -> None:
-    """Print the last days of each DAG's marts."""
+    """Print the last days of each DAG's marts, then the answers."""
     for dag_id, (title, query) in TABLES.items():
         marts = f"{warehouse.settings.project}.{warehouse.settings.marts_dataset}"
         print(f"\n{title} ({dag_id})")
         write_table(warehouse.query(query.format(marts=marts)), sys.stdout)
+    show_answers(warehouse, sys.stdout, language())
+
+
+#: Width of what is wrapped.
+WIDTH: Final = 90
+
+#: Language → title, and the words between the two ends of a period.
+ANSWERS: Final = {"en": ("The six questions", " to "), "fr": ("Les six questions", " au ")}
+
+
+def language() -> str:
+    """``fr`` where the shell is French (``LC_ALL``, else ``LANG``), ``en`` otherwise."""
+    locale = os.environ.get("LC_ALL") or os.environ.get("LANG") or ""
+    return "fr" if locale.lower().startswith("fr") else "en"
+
+
+def show_answers(warehouse: Warehouse, out: TextIO, tongue: str) -> None:
+    """Print each question with its answer, the figures behind it, their period and the caveat."""
+    marts = f"{warehouse.settings.project}.{warehouse.settings.marts_dataset}"
+    title, to = ANSWERS[tongue]
+    columns = ", ".join(f"{name}_{tongue}" for name in ("question", "answer", "figures", "caveat"))
+    query = f"SELECT question, {columns}, period_start, period_end FROM `{marts}.answers` ORDER BY question"
+    out.write(f"\n{title}\n")
+    for number, question, answer, figures, caveat, start, end in warehouse.query(query).rows:
+        period = f"{start}{to}{end}. " if start and end else ""
+        out.write(f"\n  {number}. {question}\n")
+        for text in (answer, figures, f"{period}{caveat}"):
+            if text:
+                out.write(textwrap.fill(text, WIDTH, initial_indent="     ", subsequent_indent="     ") + "\n")
 
 
 def write_table(result: Result, out: TextIO) -> None:

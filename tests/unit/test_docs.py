@@ -17,7 +17,7 @@ from local.stack import VARIABLES as PORT_VARIABLES
 ROOT = Path(__file__).parents[2]
 CODE = ("plugins", "dags", "local", "emulators")
 #: Of the system, not of the project's configuration.
-SYSTEM = {"PATH"}
+SYSTEM = {"PATH", "LANG", "LC_ALL"}
 #: What the local stack sets for Airflow, dbt and Python themselves.
 OF_THE_TOOLS = re.compile(r"AIRFLOW__|AIRFLOW_HOME$|PYTHON\w|DBT_SEND|DO_NOT_TRACK$|TMPDIR$")
 

@@ -17,10 +17,11 @@ import pytest
 from local import environments, lists
 from local.basics import ROOT, LocalError, clean_environment
 from local.environments import stamp_of, uv_settings
-from local.report import disk, write_csv, write_table
+from local.report import disk, language, show_answers, write_csv, write_table
 from local.stack import Ports, Source, check_live
-from local.warehouse import Result, _value
+from local.warehouse import Result, Warehouse, _value
 from odre.address import ODRE
+from odre.settings import Settings
 
 
 def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -311,6 +312,46 @@ def test_a_tables_whole_and_precise_numbers_stay_as_they_are() -> None:
     out = io.StringIO()
     write_table(Result(["n", "twh", "x"], [[1, 20.0, 0.123456], [None, 5.0, 1.0]]), out)
     assert out.getvalue().splitlines()[2:] == ["     1   20  0.123456", "  null    5         1"]
+
+
+class AnsweringWarehouse(Warehouse):
+    """Two answers, the second without figures and without a period."""
+
+    def query(self, sql: str) -> Result:
+        """The language's columns of the mart."""
+        assert "answer_fr" in sql
+        assert ".energy.answers`" in sql
+        long = [
+            "Le mix ?",
+            "Nucléaire 1\u202f234 MW, " * 5 + "fin.",
+            "3 jours.",
+            "Attention.",
+            "2024-01-01",
+            "2024-12-31",
+        ]
+        return Result([], [[1, *long], [2, "Le gaz ?", "Pas assez de données.", None, "Peu.", None, None]])
+
+
+def test_answers_are_wrapped_in_the_language_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    show_answers(AnsweringWarehouse("", "", Settings.from_environment({})), out, "fr")
+    lines = out.getvalue().splitlines()
+    assert lines[1:4] == ["Les six questions", "", "  1. Le mix ?"]
+    assert lines[6:] == [
+        "     3 jours.",
+        "     2024-01-01 au 2024-12-31. Attention.",
+        "",
+        "  2. Le gaz ?",
+        "     Pas assez de données.",
+        "     Peu.",
+    ]
+    assert max(map(len, lines)) <= 90
+    for locale, tongue in ({"LANG": "fr_FR.UTF-8"}, "fr"), ({"LANG": "fr_FR", "LC_ALL": "C"}, "en"), ({}, "en"):
+        monkeypatch.delenv("LANG", raising=False)
+        monkeypatch.delenv("LC_ALL", raising=False)
+        for name, value in locale.items():
+            monkeypatch.setenv(name, value)
+        assert language() == tongue
 
 
 def test_csv_has_empty_nulls_and_quotes() -> None:
