@@ -20,7 +20,7 @@ from odre.windows import Window, ordinary_window
 class SourceState:
     """What ordinary runs have landed of a dataset; each field is ``None`` before the first.
 
-    ``source_mark``: freshness mark that they carry; ``high_water``: greatest measured instant; ``landed_at``: last
+    ``source_mark``: freshness mark of the last of them; ``high_water``: greatest measured instant; ``landed_at``: last
     commit; ``unsettled``: earliest landed instant whose figures may still change.
     """
 
@@ -139,7 +139,8 @@ def reason_to_fetch(contract: Contract, metadata: Metadata, state: SourceState, 
     """Why an ordinary run should ask for data; ``None`` when the source shows nothing new."""
     if state.source_mark is None or state.landed_at is None:
         return "nothing was landed yet"
-    if metadata.data_processed > state.source_mark:
+    # Also a mark that went back: the portal was restored, and may show other figures.
+    if metadata.data_processed != state.source_mark:
         return f"the source was processed at {metadata.data_processed:%Y-%m-%dT%H:%M:%SZ}"
     if now - state.landed_at > timedelta(hours=contract.max_gate_skip_hours):
         return f"nothing was landed for more than {contract.max_gate_skip_hours} h, whatever the source's mark says"

@@ -333,6 +333,7 @@ def source_state_sql(contract: Contract, settings: Settings) -> str:
 WITH complete_extractions AS (
   SELECT
     source_mark,
+    MAX(extracted_at) AS extracted_at,
     MAX(high_water) AS high_water,
     MAX(loaded_at) AS landed_at
   FROM `{settings.project}.{settings.ops_dataset}.loads`
@@ -341,7 +342,7 @@ WITH complete_extractions AS (
   HAVING COUNT(DISTINCT chunk) = chunks AND SUM(rows_source) > 0
 )
 SELECT
-  MAX(source_mark) AS source_mark,
+  MAX_BY(source_mark, extracted_at) AS source_mark,
   MAX(high_water) AS high_water,
   MAX(landed_at) AS landed_at,
   {unsettled} AS unsettled

@@ -45,6 +45,18 @@ def test_a_first_run_lands_everything_and_the_next_asks_once(
     assert [request.endpoint for request in seen[asked:]] == ["metadata"]
 
 
+def test_a_mark_that_went_back_is_fetched_once(pipeline: Pipeline, serving: Callable[..., list[Request]]) -> None:
+    source = MemorySource()
+    source.publish(GAS, gas({DAY: 100.0}), datetime(2099, 1, 1, tzinfo=UTC))
+    serving(source)
+    pipeline.run(GAS, "from the future")
+    source.publish(GAS, gas({DAY: 101.0}), datetime(2025, 3, 2, tzinfo=UTC))
+    pipeline.run(GAS, "restored")
+    assert pipeline.raw(GAS, "stock_fin_de_journee") == [(101.0,)] * 2
+    with pytest.raises(AirflowSkipException, match="landed already"):
+        pipeline.gate(GAS)
+
+
 def test_the_last_state_shown_wins_and_the_one_before_is_kept(
     pipeline: Pipeline, serving: Callable[..., list[Request]]
 ) -> None:
