@@ -39,8 +39,19 @@ POWER_DAG: Final = "eco2mix_hourly"
 #: Months of a chunk in these tests: small windows are cut into several requests.
 CHUNK_MONTHS: Final = {GAS: 1, REAL_TIME: 12, CONSOLIDATED: 12, TEMPERATURE: 180}
 
-#: The months of gas that the source has, each a chunk.
-MONTHS: Final = [*(date(2024, month, 1) for month in (10, 11, 12)), *(date(2025, month, 1) for month in range(1, 7))]
+#: The source's present: ordinary windows, which reach up to now, stay short.
+NOW: Final = datetime.now(UTC)
+
+
+def months_ago(count: int) -> date:
+    """The first day of the month so many months ago."""
+    year, month = divmod(NOW.year * 12 + NOW.month - 1 - count, 12)
+    return date(year, month + 1, 1)
+
+
+#: Nine months of gas, each a chunk, whose figures are all there, and the day after them.
+MONTHS: Final = [months_ago(count) for count in range(10, 1, -1)]
+END: Final = months_ago(1)
 
 #: Rows in the order of their text, without what says by whom and when they were brought.
 Content = dict[str, list[str]]
@@ -51,25 +62,26 @@ Content = dict[str, list[str]]
 
 def first_state() -> dict[str, pa.Table]:
     """Nine months of gas and some days of the rest, with rows of a rule and ten bad ones, which is what is borne."""
-    served = {
-        dataset.identifier: dataset.table
-        for dataset in generate(datetime(2025, 6, 30, 12, tzinfo=UTC), years=2)
-        if dataset is not None
+    served = {dataset.identifier: dataset.table for dataset in generate(NOW, years=2)}
+    tables = {
+        REAL_TIME: _days(served[REAL_TIME], lambda days: [days[0], *days[-5:-1], *_clock_changes(days)]),
+        CONSOLIDATED: _days(served[CONSOLIDATED], lambda days: [*days[:2], *days[400:402], *days[-2:]]),
+        TEMPERATURE: served[TEMPERATURE].filter(pc.field("date") >= MONTHS[-1]),
     }
-    days = {
-        REAL_TIME: ("2025-02-01", "2025-03-30", "2025-06-28", "2025-06-29", "2025-06-30"),
-        CONSOLIDATED: ("2023-01-02", "2023-07-02", "2024-01-02", "2024-07-02", "2025-01-02", "2025-01-30"),
-    }
-    tables = {}
-    for identifier, chosen in days.items():
-        tables[identifier] = served[identifier].filter(
-            pc.is_in(served[identifier]["date"].cast(pa.string()), pa.array(chosen))
-        )
-    spring = pc.field("date") >= date(2025, 5, 1)
-    tables[TEMPERATURE] = served[TEMPERATURE].filter(spring)
     gas = served[GAS].filter(pc.field("date") >= MONTHS[0])
     tables[GAS] = gas.set_column(1, "stock_fin_de_journee", gas["stock_fin_de_journee"].cast(pa.string()))
     return edited(tables, GAS, {(month.replace(day=3), "Centre"): "n/c" for month in MONTHS[:5]})
+
+
+def _days(table: pa.Table, choose: Callable[[list[str]], list[str]]) -> pa.Table:
+    """The rows of the civil days that are chosen."""
+    written = table["date"].cast(pa.string())
+    return table.filter(pc.is_in(written, pa.array(choose(sorted(set(written.to_pylist()))))))
+
+
+def _clock_changes(days: list[str]) -> list[str]:
+    """The last Sundays of March, whose skipped hour the source publishes all the same."""
+    return [day for day in days if "-03-25" <= day[4:] <= "-03-31" and date.fromisoformat(day).weekday() == 6]
 
 
 def second_state(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
