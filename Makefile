@@ -15,7 +15,7 @@ LOCAL = @$(or $(PYTHON),false) $(FITS) || { \
 	echo "error: $(or $(PYTHON),Nothing on the path) is no Python 3.11 or 3.12: install one, or name it with PYTHON=…" >&2; exit 1; }; \
 	PYTHONPATH=plugins exec $(PYTHON) -m local
 
-.PHONY: help demo run sql check-source test test-faults bench lint lock clean
+.PHONY: help demo run sql docs check-source test test-faults bench lint lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{ printf "make %-14s%s\n", $$1, $$2 }'
@@ -28,6 +28,9 @@ run: ## The same with the live source, or what AIRFLOW_CONN_ODRE_DEFAULT names
 
 sql: ## A query of the local warehouse: SQL="SELECT …" [FORMAT=csv] [DATA=<folder> | SOURCE=live]
 	$(LOCAL) sql
+
+docs: ## dbt's documentation with the lineage from source to answer, as one file; [DATA=<folder> | SOURCE=live]
+	$(LOCAL) docs
 
 check-source: ## Hold what we assume of the live source against what it answers
 	$(LOCAL) check-source

@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -21,7 +21,7 @@ from local.basics import LOCAL, ROOT, LocalError, clean_environment, elapsed, sa
 from local.processes import Processes
 from local.report import Memory, disk, show_marts, write_csv, write_table
 from local.runs import Follower, adopt_or_trigger
-from local.stack import DAGS, USER, VARIABLES, Ports, Source, Stack, check_live
+from local.stack import DAGS, DBT_PROJECT, USER, VARIABLES, Ports, Source, Stack, check_live
 from local.warehouse import Warehouse
 from odre.settings import Settings
 
@@ -89,25 +89,41 @@ def sql() -> int:
     text = os.environ.get("SQL_TEXT", "").strip()
     if not text:
         raise LocalError('No query: make sql SQL="SELECT …"')
-    folder = os.environ.get("DATA")
-    live = os.environ.get("SOURCE") == "live"
-    source = Source.of_folder(folder) if folder else Source.live() if live else Source.generated()
-    state = LOCAL / source.state
-    if not (state / "bigquery").is_dir():
+    source = _chosen_source()
+    if not _has_warehouse(source):
+        folder, live = source.folder, source.connection
         command = f"make demo DATA={folder}" if folder else "make run" if live else "make demo"
         raise LocalError(f"There is no warehouse yet: fill it with '{command}'")
-    endpoints = state / "endpoints.json"
+    with _warehouse_of(source) as warehouse:
+        return _answer(warehouse, text)
+
+
+def _chosen_source() -> Source:
+    """The source that ``DATA`` or ``SOURCE`` names, or the generated one."""
+    folder = os.environ.get("DATA")
+    live = os.environ.get("SOURCE") == "live"
+    return Source.of_folder(folder) if folder else Source.live() if live else Source.generated()
+
+
+def _has_warehouse(source: Source) -> bool:
+    return (LOCAL / source.state / "bigquery").is_dir()
+
+
+@contextlib.contextmanager
+def _warehouse_of(source: Source) -> Iterator[Warehouse]:
+    """A source's warehouse: that of a command that runs now, or started for the time being."""
+    endpoints = LOCAL / source.state / "endpoints.json"
     try:
         stack = Stack(source, Ports.from_environment())
     except LocalError:
         if not endpoints.is_file():
             raise
         found = json.loads(endpoints.read_text())
-        warehouse = Warehouse(found["bigquery"], found["storage"], Settings.from_environment({}))
-        return _answer(warehouse, text)
+        yield Warehouse(found["bigquery"], found["storage"], Settings.from_environment({}))
+        return
     with stack:
         stack.start_warehouse()
-        return _answer(stack.warehouse, text)
+        yield stack.warehouse
 
 
 def _answer(warehouse: Warehouse, text: str) -> int:
@@ -118,6 +134,38 @@ def _answer(warehouse: Warehouse, text: str) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         _drop_output()
+    return 0
+
+
+def docs() -> int:
+    """Write dbt's documentation into one file that needs no server; types and sizes where there is a warehouse."""
+    python = environments.ensure_airflow()
+    source = _chosen_source()
+    folder = LOCAL / source.state / "docs"
+    places = [f"--project-dir={DBT_PROJECT}", f"--profiles-dir={DBT_PROJECT}", f"--target-path={folder}"]
+    places += [f"--log-path={LOCAL / source.state / 'logs'}"]
+
+    def dbt(*arguments: str, bigquery: str) -> bool:
+        environment = {
+            **clean_environment(),
+            "BIGQUERY_EMULATOR_HOST": bigquery,
+            "DBT_SEND_ANONYMOUS_USAGE_STATS": "False",
+        }
+        return environments.run_in(python, "dbt", "--quiet", *arguments, *places, environment=environment) == 0
+
+    if _has_warehouse(source):
+        with _warehouse_of(source) as warehouse, step("Writing the documentation, with the tables of the warehouse"):
+            done = dbt("docs", "generate", "--static", bigquery=warehouse.bigquery)
+    else:
+        with step("Writing the documentation, without a warehouse"):
+            # Names an output that needs no account; nobody is asked there.
+            nowhere = "http://127.0.0.1:9"
+            done = dbt("parse", bigquery=nowhere) and dbt(
+                "docs", "generate", "--static", "--no-compile", "--empty-catalog", bigquery=nowhere
+            )
+    if not done:
+        raise LocalError("dbt could not write the documentation: its message is above")
+    print(folder / "static_index.html", flush=True)
     return 0
 
 
@@ -230,6 +278,7 @@ COMMANDS: Final[dict[str, Callable[[], int]]] = {
     "demo": demo,
     "run": run,
     "sql": sql,
+    "docs": docs,
     "check-source": check_source,
     "test": test,
     "test-faults": test_faults,

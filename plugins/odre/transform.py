@@ -79,7 +79,8 @@ def selection(manifest: dict[str, Any], tables: Sequence[str]) -> list[str]:
     unread = [name for name in sources if not any(c.startswith("model.") for c in manifest["child_map"].get(name, ()))]
     if unread:
         raise LookupError(f"No dbt model reads {', '.join(unread)}")
-    chosen = _reach(manifest["child_map"], sources)
+    # An exposure names all that somebody reads, not what must be built for it.
+    chosen = {name for name in _reach(manifest["child_map"], sources) if not name.startswith("exposure.")}
     while (wider := _reach(manifest["parent_map"], chosen | _tests_of(manifest, chosen))) != chosen:
         chosen = wider
     return sorted(name.rsplit(".", 1)[-1] for name in chosen if name.startswith(("model.", "seed.")))

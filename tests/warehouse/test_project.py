@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dbt.cli.main import dbtRunner
 
+from local import __main__ as commands
+from local import environments
 from odre import warehouse
 from odre.contracts import Contract, read_contracts
 from odre.settings import Settings
@@ -179,3 +182,19 @@ def test_the_data_dictionary_is_the_contracts(manifest: dict[str, Any]) -> None:
             (column["name"], column["data_type"].upper(), column["description"])
             for column in models(manifest)[mart]["columns"].values()
         ]
+
+
+def test_the_documentation_is_one_file_that_asks_nobody(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a warehouse, too: the marts with their columns, and the lineage up to who reads them."""
+    monkeypatch.setattr(commands, "LOCAL", tmp_path)
+    monkeypatch.setattr(environments, "ensure_airflow", lambda: Path(sys.executable))
+    monkeypatch.delenv("DATA", raising=False)
+    assert commands.docs() == 0
+    page = Path(capsys.readouterr().out.split()[-1])
+    text = page.read_text(encoding="utf-8")
+    assert page.is_relative_to(tmp_path)
+    assert all(f"model.energy.{mart}" in text for mart in MARTS)
+    assert "exposure.energy.dashboard" in text
+    assert re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=.?(?:https?:)?//[^> ]*", text) == []

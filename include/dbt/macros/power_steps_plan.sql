@@ -284,6 +284,12 @@
   {{ column }} >= date '{{ rebuilt_from or var('first_day') }}'
 {%- endmacro %}
 
+{#- The same for an instant, from that day on in UTC: an hour or two of the month are left out. -#}
+{% macro instant_since_last_build(column) -%}
+  {%- set rebuilt_from = last_power_steps_build('power_steps').rebuilt_from if execute -%}
+  {{ column }} >= timestamp '{{ rebuilt_from or var('first_day') }}'
+{%- endmacro %}
+
 {#-
   dbt's own macro of this name, for the models that use insert_overwrite. dbt's replaces the months that the new
   rows fall in; a month whose last step went (real-time steps superseded by a consolidation with a hole) would keep its
