@@ -10,7 +10,7 @@ from pathlib import Path
 
 from emulators.odre.faults import ScriptFile
 from emulators.odre.folder import FolderSource
-from emulators.odre.generate import generate
+from emulators.odre.generate import Effect, generate
 from emulators.odre.server import StandIn, honest
 from emulators.odre.source import MemorySource, Source, UnreadableFile
 
@@ -38,6 +38,15 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="with --generated: another seed gives other figures")
     parser.add_argument("--revision", type=int, default=0, help="with --generated: how often it was restated since")
     parser.add_argument("--rows", type=int, help="with --generated: length of the real-time table, for measuring")
+    parser.add_argument(
+        "--effect",
+        type=Effect.parse,
+        action="append",
+        default=[],
+        metavar="COLUMN:FIGURE=VALUE,…",
+        help="with --generated: a production that follows a known rule, such as nucleaire:slope=-300,lag_days=30; "
+        "also seasonal, level and noise, in MW; may be repeated",
+    )
     parser.add_argument("--faults", type=Path, metavar="FILE", help="misbehave by a script (emulators/odre/faults.py)")
     return parser.parse_args(arguments)
 
@@ -57,7 +66,14 @@ def _source(options: argparse.Namespace) -> Source:
     if options.data is None:
         anchor = options.anchor or _kept_present(options.state)
         return MemorySource(
-            generate(anchor, years=options.years, seed=options.seed, revision=options.revision, rows=options.rows)
+            generate(
+                anchor,
+                years=options.years,
+                seed=options.seed,
+                revision=options.revision,
+                rows=options.rows,
+                effects=options.effect,
+            )
         )
     source = FolderSource(options.data, options.state)
     if not source.identifiers():

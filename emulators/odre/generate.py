@@ -11,7 +11,7 @@ into storage from April to October and out of it from November to March, the fas
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -167,6 +167,66 @@ class _Climate:
 
 
 @dataclass(frozen=True)
+class Effect:
+    """A known course of one production in place of its physics, for tests of what statistics find.
+
+    Its mean power of a day is ``level + slope * temperature(lag_days before) + seasonal * season + noise``, with the
+    national mean temperature of that day and independent noise from day to day. All zero but level and noise: nothing
+    to be found.
+
+    Attributes:
+        column: a production without parts (``nucleaire``, ``solaire``, ``charbon``), or a part of one.
+        slope: MW per °C.
+        lag_days: days by which temperature comes before.
+        seasonal: MW, more in the middle of January and less in the middle of July.
+        level: MW at 0 °C, in spring and autumn.
+        noise: standard deviation, MW.
+    """
+
+    column: str
+    slope: float = 0.0
+    lag_days: int = 0
+    seasonal: float = 0.0
+    level: float = 20_000.0
+    noise: float = 300.0
+
+    @classmethod
+    def parse(cls, text: str) -> Effect:
+        """From ``nucleaire:slope=-300,lag_days=30``.
+
+        Raises:
+            ValueError: it names no such figure, or gives one that is no number.
+        """
+        column, _, figures = text.partition(":")
+        known = {"slope": float, "lag_days": int, "seasonal": float, "level": float, "noise": float}
+        given: dict[str, Any] = {}
+        for figure in filter(None, figures.split(",")):
+            name, _, value = figure.partition("=")
+            if name not in known:
+                raise ValueError(f"{text}: {name!r} is none of {', '.join(known)}")
+            given[name] = known[name](value)
+        return cls(column, **given)
+
+    def power(self, noise: _Noise, steps: _Steps) -> Floats:
+        """MW at each step.
+
+        Raises:
+            ValueError: a production would be negative.
+        """
+        civil = steps.local // 86_400
+        days = np.arange(int(civil.min()), int(civil.max()) + 1, dtype=np.int64)
+        values = (
+            self.level
+            + self.slope * _Climate(noise).national(days - self.lag_days)
+            + self.seasonal * _season(days.astype(np.float64))
+            + self.noise * noise.normal(f"effet/{self.column}", days)
+        )
+        if values.min() < 0:
+            raise ValueError(f"The effect on {self.column} makes its production negative: give it a higher level")
+        return np.asarray(values[civil - days[0]])
+
+
+@dataclass(frozen=True)
 class _Steps:
     """The quarters of an hour of civil days in Paris, as the source counts them: 96 a day, whatever the clocks do."""
 
@@ -205,7 +265,7 @@ def _above(values: Floats, least: float = 0.0) -> Floats:
     return np.maximum(values, least)
 
 
-def _power(noise: _Noise, steps: _Steps) -> dict[str, Floats]:
+def _power(noise: _Noise, steps: _Steps, effects: Sequence[Effect]) -> dict[str, Floats]:
     """True figures of each step, MW: consumption, what is not the sum of others, and what the borders follow."""
     utc, local = steps.utc, steps.local
     hour = (local % 86_400) / 3_600.0
@@ -267,6 +327,10 @@ def _power(noise: _Noise, steps: _Steps) -> dict[str, Floats]:
     true["destockage_batterie"] = _above(210.0 * evening + 60.0 * morning - 10.0)
     for border, (_, bias, _) in BORDERS.items():
         true[f"ech_comm_{border}"] = bias + 650.0 * slow(f"ech_comm/{border}", 11)
+    for effect in effects:
+        if effect.column not in true or effect.column.startswith(("consommation", "pompage", "ech_", "stockage")):
+            raise ValueError(f"{effect.column} is no production without parts, nor a part of one")
+        true[effect.column] = effect.power(noise, steps)
     return true
 
 
@@ -274,9 +338,11 @@ def _power(noise: _Noise, steps: _Steps) -> dict[str, Floats]:
 ERRORS: Final = {"Données temps réel": 0.006, "Données consolidées": 0.0015, "Données définitives": 0.0}
 
 
-def _figures(noise: _Noise, steps: _Steps, nature: npt.NDArray[Any], batteries: bool) -> dict[str, npt.NDArray[Any]]:
+def _figures(
+    noise: _Noise, steps: _Steps, nature: npt.NDArray[Any], batteries: bool, effects: Sequence[Effect]
+) -> dict[str, npt.NDArray[Any]]:
     """The figures that are published, whole MW: parts sum to their source, and the borders balance."""
-    true = _power(noise, steps)
+    true = _power(noise, steps, effects)
     index = steps.utc // STEP
     error = np.select([nature == name for name in ERRORS], list(ERRORS.values()))
     state = "temps réel" if batteries else "consolidé"
@@ -332,6 +398,7 @@ class _Generator:
     seed: int
     revision: int
     rows: int | None
+    effects: Sequence[Effect]
 
     @cached_property
     def noise(self) -> _Noise:
@@ -384,7 +451,7 @@ class _Generator:
     def _real_time_block(self, steps: _Steps) -> pa.Table:
         noise, index = self.noise, steps.utc // STEP
         nature = np.full(len(index), "Données temps réel")
-        whole = _figures(noise, steps, nature, batteries=True)
+        whole = _figures(noise, steps, nature, batteries=True, effects=self.effects)
         _off_balance(noise, steps, whole)
         measured = steps.utc <= self.measured_until
         recent = measured & (steps.utc > self.measured_until - 2 * 86_400)
@@ -422,7 +489,7 @@ class _Generator:
     def _consolidated_block(self, steps: _Steps) -> pa.Table:
         definitive = steps.local < _day_number(self.definitive_until) * 86_400
         nature = np.where(definitive, "Données définitives", "Données consolidées")
-        whole = _figures(self.noise, steps, nature, batteries=False)
+        whole = _figures(self.noise, steps, nature, batteries=False, effects=self.effects)
         measured = steps.local % 1_800 == 0
         recent = measured & (steps.local >= (_day_number(self.consolidated_until) - 60) * 86_400)
         self._restate(whole, steps.utc // STEP, recent, 60)
@@ -564,7 +631,13 @@ class _Generator:
 
 
 def generate(
-    anchor: datetime, *, years: int = 3, seed: int = 0, revision: int = 0, rows: int | None = None
+    anchor: datetime,
+    *,
+    years: int = 3,
+    seed: int = 0,
+    revision: int = 0,
+    rows: int | None = None,
+    effects: Sequence[Effect] = (),
 ) -> list[Dataset]:
     """The four datasets as they would be at an instant.
 
@@ -575,7 +648,11 @@ def generate(
         seed: another seed gives other figures.
         revision: how often figures were restated: each restates some recent rows of electricity and temperatures.
         rows: give the real-time table this many rows and leave consolidation out; for measuring.
+        effects: productions that follow a known rule instead; the borders balance what they add.
+
+    Raises:
+        ValueError: an effect is on a column that is no production, or makes one negative.
     """
-    generator = _Generator(anchor.astimezone(UTC), years, seed, revision, rows)
+    generator = _Generator(anchor.astimezone(UTC), years, seed, revision, rows, effects)
     datasets = [generator.real_time(), generator.consolidated(), generator.gas(), generator.temperature()]
     return [dataset for dataset in datasets if dataset is not None]

@@ -14,7 +14,17 @@ import pyarrow.compute as pc
 import pytest
 
 from emulators.odre.folder import content_hash
-from emulators.odre.generate import CONSOLIDATED, GAS, REAL_TIME, SOURCES, SUB_TECHNOLOGIES, TEMPERATURE, generate
+from emulators.odre.generate import (
+    CONSOLIDATED,
+    GAS,
+    REAL_TIME,
+    REGIONS,
+    SOURCES,
+    SUB_TECHNOLOGIES,
+    TEMPERATURE,
+    Effect,
+    generate,
+)
 from emulators.odre.odsql import kind
 from emulators.odre.source import Dataset
 from odre.contracts import read_contract
@@ -29,12 +39,12 @@ BORDERS = ["angleterre", "espagne", "italie", "suisse", "allemagne_belgique"]
 
 
 @cache
-def datasets(anchor: datetime = ANCHOR, **options: int) -> dict[str, Dataset]:
+def datasets(anchor: datetime = ANCHOR, **options: Any) -> dict[str, Dataset]:
     return {dataset.identifier: dataset for dataset in generate(anchor, **options)}
 
 
 @cache
-def frame(identifier: str, anchor: datetime = ANCHOR, **options: int) -> Frame:
+def frame(identifier: str, anchor: datetime = ANCHOR, **options: Any) -> Frame:
     return datasets(anchor, **options)[identifier].table.to_pandas()
 
 
@@ -332,3 +342,56 @@ def test_rows_for_measuring() -> None:
     short = datasets()[REAL_TIME].table
     assert table.slice(20_000 - short.num_rows).equals(pa.table(short))
     assert np.all(np.diff(table["date_heure"].slice(10_000).cast(pa.int64()).to_numpy()) > 0)
+
+
+def test_an_effect_is_what_its_production_follows_and_the_borders_balance() -> None:
+    effect = Effect("nucleaire", slope=-400.0, lag_days=7, seasonal=500.0, level=30_000.0, noise=0.0)
+    plain = {made.identifier: made.table.to_pandas() for made in generate(ANCHOR, years=1)}
+    given = {made.identifier: made.table.to_pandas() for made in generate(ANCHOR, years=1, effects=[effect])}
+    assert given[GAS].equals(plain[GAS])
+    assert given[TEMPERATURE].equals(plain[TEMPERATURE])
+    rows = given[CONSOLIDATED][given[CONSOLIDATED]["consommation"].notna()]
+    assert np.array_equal(rows["consommation"], plain[CONSOLIDATED].loc[rows.index, "consommation"])
+    parts = rows[[*SOURCES, "pompage", "ech_physiques"]].sum(axis=1)
+    assert (rows["consommation"] - parts).abs().max() <= 3
+    # Weighed by millions of inhabitants, as the generator does.
+    people = {code: millions for code, _, millions, _, _ in REGIONS}
+    regions = given[TEMPERATURE].assign(people=lambda made: made["code_insee_region"].map(people))
+    regions["weighed"] = regions["tmoy"] * regions["people"] / sum(people.values())
+    temperature = regions.groupby("date")["weighed"].sum()
+    temperature.index = pd.DatetimeIndex(temperature.index) + pd.Timedelta(days=effect.lag_days)
+    power = rows.groupby(pd.DatetimeIndex(rows["date"]))["nucleaire"].mean()
+    season = np.cos(2 * np.pi * ((power.index - pd.Timestamp("1970-01-01")).days - 17) / 365.2425)
+    both = pd.DataFrame({"power": power - effect.seasonal * season, "temperature": temperature}).dropna()
+    assert len(both) > 300
+    assert np.polyfit(both["temperature"], both["power"], 1) == pytest.approx([effect.slope, effect.level], rel=0.002)
+
+
+@pytest.mark.parametrize(
+    ("text", "effect"),
+    [
+        ("nucleaire", Effect("nucleaire")),
+        ("charbon:slope=-2.5,lag_days=30", Effect("charbon", slope=-2.5, lag_days=30)),
+    ],
+)
+def test_an_effect_can_be_written_in_one_word(text: str, effect: Effect) -> None:
+    assert Effect.parse(text) == effect
+
+
+@pytest.mark.parametrize("text", ["nucleaire:height=2", "nucleaire:slope=much", "nucleaire:lag_days=1.5"])
+def test_what_is_no_effect_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"height|much|1\.5"):
+        Effect.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("effect", "message"),
+    [
+        (Effect("consommation"), "no production"),
+        (Effect("gaz"), "no production"),
+        (Effect("charbon", level=100.0, noise=300.0), "negative"),
+    ],
+)
+def test_an_effect_is_on_a_production_and_leaves_it_one(effect: Effect, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        generate(ANCHOR, years=1, effects=[effect])
