@@ -120,6 +120,17 @@ def test_there_is_no_mart_that_these_tests_do_not_know(manifest: dict[str, Any])
     assert {name for name, model in models(manifest).items() if model["fqn"][1] == "marts"} == set(MARTS)
 
 
+def test_somebody_reads_each_mart(manifest: dict[str, Any]) -> None:
+    """Lineage ends with people: a mart leads to an exposure, if not itself then through another."""
+    read: set[str] = set()
+    frontier = list(manifest["exposures"])
+    while frontier:
+        parents = manifest["parent_map"].get(frontier.pop(), ())
+        frontier += [parent for parent in parents if parent not in read]
+        read.update(parents)
+    assert {f"model.energy.{mart}" for mart in MARTS} <= read
+
+
 def test_every_model_and_column_is_described(manifest: dict[str, Any]) -> None:
     for name, model in models(manifest).items():
         assert model["description"], name
@@ -196,5 +207,5 @@ def test_the_documentation_is_one_file_that_asks_nobody(
     text = page.read_text(encoding="utf-8")
     assert page.is_relative_to(tmp_path)
     assert all(f"model.energy.{mart}" in text for mart in MARTS)
-    assert "exposure.energy.dashboard" in text
+    assert all(f"exposure.energy.{reader}" in text for reader in ("dashboard", "answers"))
     assert re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=.?(?:https?:)?//[^> ]*", text) == []
