@@ -15,7 +15,7 @@ LOCAL = @$(or $(PYTHON),false) $(FITS) || { \
 	echo "error: $(or $(PYTHON),Nothing on the path) is no Python 3.11 or 3.12: install one, or name it with PYTHON=…" >&2; exit 1; }; \
 	PYTHONPATH=plugins exec $(PYTHON) -m local
 
-.PHONY: help demo run sql docs check-source test test-faults bench lint lock clean
+.PHONY: help demo run sql docs check-source up down logs password trigger test test-faults test-compose bench lint lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{ printf "make %-14s%s\n", $$1, $$2 }'
@@ -35,11 +35,29 @@ docs: ## dbt's documentation with the lineage from source to answer, as one file
 check-source: ## Hold what we assume of the live source against what it answers
 	$(LOCAL) check-source
 
+up: ## The containers, built and started, with the live source; SOURCE=sample: with generated data
+	$(LOCAL) up
+
+down: ## Stop and remove the containers; their data stay
+	$(LOCAL) down
+
+logs: ## What the containers print
+	$(LOCAL) logs
+
+password: ## The web UI's password, of the containers
+	$(LOCAL) password
+
+trigger: ## A run in the containers: DAG=eco2mix_hourly
+	$(LOCAL) trigger
+
 test: ## Unit, DAG, warehouse and end-to-end tests; TESTS=<path> for some
 	$(LOCAL) test
 
 test-faults: ## Crashes of tasks and servers, bad input, runs at the same time; TESTS=<path> for some
 	$(LOCAL) test-faults
+
+test-compose: ## The containers and the web UI, with a Docker engine; TESTS=<path> for some
+	$(LOCAL) test-compose
 
 bench: ## Speed, memory and requests, as ratios, into .local/bench.json; KEYS=<part …> for some; SIZE=small tries it
 	$(LOCAL) bench

@@ -18,6 +18,8 @@ from typing import Final
 
 from local import environments, lists
 from local.basics import LOCAL, ROOT, LocalError, clean_environment, elapsed, say, since_start, step
+from local.compose import SAMPLE, Compose
+from local.http import HttpError
 from local.processes import Processes
 from local.report import Memory, disk, show_marts, write_csv, write_table
 from local.runs import Follower, adopt_or_trigger
@@ -178,8 +180,8 @@ def check_source() -> int:
 
 
 def test() -> int:
-    """Run the tests but those of faults; ``TESTS`` names some of them."""
-    return _pytest("test", ["tests", "--ignore=tests/faults"])
+    """Run the tests but those of faults and of the containers; ``TESTS`` names some of them."""
+    return _pytest("test", ["tests", "--ignore=tests/faults", "--ignore=tests/compose"])
 
 
 def test_faults() -> int:
@@ -223,6 +225,58 @@ def bench() -> int:
     finally:
         for record in folder.rglob("processes.json"):
             Processes(record.parent).end()
+
+
+def up() -> int:
+    """Build and start the containers, and wait until they work; ``SOURCE=sample``: with the stand-in."""
+    source = os.environ.get("SOURCE", "")
+    if source not in ("", "live", SAMPLE):
+        raise LocalError(f"SOURCE={source}: give {SAMPLE}, or live, which it is without")
+    compose = Compose()
+    profile = ["--profile", SAMPLE] if source == SAMPLE else []
+    if failed := compose.run(*profile, "up", "--build", "--detach", "--wait"):
+        return failed
+    say(f"Web UI: {compose.address('api-server', 8080)}  user: {USER}  password: make password")
+    return 0
+
+
+def down() -> int:
+    """Stop the containers and remove them; the data stay, in volumes."""
+    return Compose().run("--profile", SAMPLE, "down")
+
+
+def logs() -> int:
+    """What the containers print, as it comes."""
+    return Compose().run("--profile", SAMPLE, "logs", "--follow", "--tail=100")
+
+
+def password() -> int:
+    """Print the password that the containers made at their first start."""
+    print(Compose().password)
+    return 0
+
+
+def trigger() -> int:
+    """Start a run of ``DAG`` in the containers."""
+    dag_id = os.environ.get("DAG", "")
+    if dag_id not in DAGS:
+        raise LocalError(f"Which DAG? make trigger DAG=<{' | '.join(DAGS)}>")
+    api = Compose().airflow
+    try:
+        run_id = api.trigger(dag_id)
+    except (HttpError, OSError) as error:
+        raise LocalError(f"Airflow did not start a run of {dag_id}: {error}") from None
+    say(f"{run_id}: {api.url}/dags/{dag_id}/runs/{run_id}")
+    return 0
+
+
+def test_compose() -> int:
+    """Run the tests of the containers and of the web UI; ``TESTS`` names some of them."""
+    python = environments.ensure_airflow(tools=True)
+    chosen = os.environ.get("TESTS", "").split() or ["tests/compose"]
+    return environments.run_in(
+        python, "pytest", f"--basetemp={LOCAL / 'test-compose'}", *chosen, environment=dict(os.environ)
+    )
 
 
 def lint() -> int:
@@ -283,6 +337,12 @@ COMMANDS: Final[dict[str, Callable[[], int]]] = {
     "test": test,
     "test-faults": test_faults,
     "bench": bench,
+    "up": up,
+    "down": down,
+    "logs": logs,
+    "password": password,
+    "trigger": trigger,
+    "test-compose": test_compose,
     "lint": lint,
     "lock": lock,
     "clean": clean,

@@ -15,6 +15,7 @@ from local.environments import REQUIREMENTS, ensure_uv, installer_environment
 LISTS: Final = {
     "tools": ["--python-version=3.11"],
     "airflow": ["--python-version=3.11"],
+    "image": ["--python-version=3.11"],
     "dev": ["--python-version=3.11", "--constraints=airflow.txt"],
     # The BigQuery emulator asks for a newer Python than it needs (emulators/bigquery).
     "emulators": ["--no-config", "--python-version=3.13", "--overrides=emulators.overrides.in"],

@@ -30,6 +30,9 @@ from odre.settings import WAREHOUSE_POOL, WAREHOUSE_SLOTS, Settings
 DAGS: Final = ["eco2mix_hourly", "gas_storage_daily", "temperature_monthly"]
 DBT_PROJECT: Final = ROOT / "include" / "dbt"
 
+#: What Airflow's UI says of the pool.
+POOL_PURPOSE: Final = "Whoever writes alone to the warehouse takes all slots"
+
 #: What Airflow is told here and in Compose alike.
 SHARED_SETTINGS: Final = ROOT / "local" / "airflow.env"
 
@@ -355,7 +358,7 @@ class Stack:
         # Logs are read from the folder: no log server, which would listen on every address.
         self.processes.start("triggerer", [airflow, "triggerer", "--skip-serve-logs"], environment)
         self._wait_for("api-server", f"{self.airflow_url}/api/v2/version")
-        self.airflow.set_pool(WAREHOUSE_POOL, WAREHOUSE_SLOTS, "Whoever writes alone to the warehouse takes all slots")
+        self.airflow.set_pool(WAREHOUSE_POOL, WAREHOUSE_SLOTS, POOL_PURPOSE)
         self.processes.start("scheduler", [airflow, "scheduler", "--skip-serve-logs"], environment)
         self.airflow.wait_for_dags([file.stem for file in self.dags_folder.glob("*.py")], since=begun)
 

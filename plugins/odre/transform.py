@@ -39,8 +39,12 @@ def dbt_project_dir() -> Path:
 
 
 def manifest_path() -> Path:
-    """dbt's manifest, made by ``dbt parse`` when the image is built or the stack is set up."""
-    return dbt_project_dir() / "target" / "manifest.json"
+    """dbt's manifest, made by ``dbt parse`` when the image is built or the stack is set up.
+
+    In the project's ``target``, or where ``DBT_MANIFEST`` says, as where the project is mounted read-only.
+    """
+    configured = os.environ.get("DBT_MANIFEST")
+    return Path(configured) if configured else dbt_project_dir() / "target" / "manifest.json"
 
 
 def read_manifest() -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from local.airflow_api import AirflowApi
 from local.runs import ENDED, Follower, last_error, task_log
 from local.stack import Stack
+from local.warehouse import Warehouse
 from odre.contracts import read_contracts
 from tests.warehouse.support import MARTS
 
@@ -86,20 +87,25 @@ class Pipeline:
 
     def snapshot(self) -> Snapshot:
         """Rows and hash of each raw table and mart."""
-        settings = self.stack.settings
-        tables = [f"{settings.marts_dataset}.{mart}" for mart in MARTS]
-        where = {}
-        for contract in read_contracts().values():
-            table = f"{settings.raw_dataset}.{contract.table}"
-            tables.append(table)
-            where[table] = f"WHERE {contract.time_column} >= '1900-01-01'"
-        found = {}
-        for table in tables:
-            # A sum of the rows' hashes does not depend on their order; 48 bits of each, so that it does not overflow.
-            sql = f"""
-                SELECT COUNT(*), CAST(SUM(CAST(CONCAT('0x', SUBSTR(TO_HEX(MD5(TO_JSON_STRING(t))), 1, 12)) AS INT64))
-                  AS STRING)
-                FROM `{settings.project}.{table}` AS t {where.get(table, "")}"""
-            rows, digest = self.query(sql)[0]
-            found[table] = (rows, digest)
-        return found
+        return snapshot(self.stack.warehouse)
+
+
+def snapshot(warehouse: Warehouse) -> Snapshot:
+    """Rows and hash of each raw table and mart."""
+    settings = warehouse.settings
+    tables = [f"{settings.marts_dataset}.{mart}" for mart in MARTS]
+    where = {}
+    for contract in read_contracts().values():
+        table = f"{settings.raw_dataset}.{contract.table}"
+        tables.append(table)
+        where[table] = f"WHERE {contract.time_column} >= '1900-01-01'"
+    found = {}
+    for table in tables:
+        # A sum of the rows' hashes does not depend on their order; 48 bits of each, so that it does not overflow.
+        sql = f"""
+            SELECT COUNT(*), CAST(SUM(CAST(CONCAT('0x', SUBSTR(TO_HEX(MD5(TO_JSON_STRING(t))), 1, 12)) AS INT64))
+              AS STRING)
+            FROM `{settings.project}.{table}` AS t {where.get(table, "")}"""
+        rows, digest = warehouse.query(sql).rows[0]
+        found[table] = (rows, digest)
+    return found

@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[2]
 CODE = ("plugins", "dags", "local", "emulators")
 #: Of the system, not of the project's configuration.
 SYSTEM = {"PATH", "LANG", "LC_ALL"}
+#: Of Compose and the shell.
+SYSTEM_OF_COMPOSE = {"COMPOSE_PROJECT_NAME", "HOME"}
 #: What the local stack sets for Airflow, dbt and Python themselves.
 OF_THE_TOOLS = re.compile(r"AIRFLOW__|AIRFLOW_HOME$|PYTHON\w|DBT_SEND|DO_NOT_TRACK$|TMPDIR$")
 
@@ -175,6 +177,9 @@ def variables_of_the_code() -> set[str]:
     read = {name for path in files(".py", *CODE, "tests") for name in variables_of_python(path)}
     for path in [*files(".sql", "include"), *files(".yml", "include")]:
         read |= set(re.findall(r"env_var\(\s*['\"](\w+)['\"]", path.read_text()))
+    for path in files(".yaml", ""):
+        if path.parent == ROOT:
+            read |= set(re.findall(r"\$\{(\w+)", path.read_text())) - SYSTEM_OF_COMPOSE
     makefile = (ROOT / "Makefile").read_text()
     read |= set(re.findall(r"^([A-Z_]+) \?=", makefile, re.MULTILINE))
     # What make hands on under another name: SQL_TEXT = $(value SQL).
