@@ -288,6 +288,9 @@ def lint() -> int:
         "mypy": ["mypy", "--strict", "plugins", "dags", "emulators", "local", "tests"],
         "sqlfluff": ["sqlfluff", "lint", "include/dbt"],
     }
+    if (python.parent / "hadolint").exists():  # not on every kind of machine
+        images = [ROOT / "Dockerfile", *sorted((ROOT / ".ci" / "engine").glob("*.Dockerfile"))]
+        checks["hadolint"] = ["hadolint", *map(str, images)]
     failed = []
     # dbt compiles a model only with a warehouse to ask: an empty one.
     with Stack(Source.generated(), Ports.free(), LOCAL / "lint") as stack:
