@@ -16,10 +16,10 @@ from local.airflow_api import AirflowApi
 from local.basics import ROOT, LocalError
 from local.http import HttpError, answers
 from local.secret_files import secret, write_private
-from local.stack import DBT_PROJECT, POOL_PURPOSE, USER, Source
+from local.stack import DBT_PROJECT, USER, Source
 from local.warehouse import Warehouse
 from odre.address import API_PATH
-from odre.settings import WAREHOUSE_POOL, WAREHOUSE_SLOTS, Settings
+from odre.settings import POOLS, Settings
 
 #: Volumes: what only Airflow reads, the database's password, and the manifest of the dbt project.
 SECRETS: Final = Path("/opt/odre/secrets")
@@ -50,9 +50,10 @@ def make_secrets() -> None:
 
 
 def migrate() -> None:
-    """Airflow's database and pool, the connection to the source and, on the emulators, bucket and datasets."""
+    """Airflow's database and pools, the connection to the source and, on the emulators, bucket and datasets."""
     _airflow("db", "migrate")
-    _airflow("pools", "set", WAREHOUSE_POOL, str(WAREHOUSE_SLOTS), POOL_PURPOSE)
+    for pool in POOLS:
+        _airflow("pools", "set", pool.name, str(pool.slots), pool.purpose)
     set_source()
     bigquery, storage = os.environ.get("BIGQUERY_EMULATOR_HOST"), os.environ.get("STORAGE_EMULATOR_HOST")
     if bigquery and storage:

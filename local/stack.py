@@ -25,13 +25,10 @@ from local.processes import Processes, is_free, run_logged
 from local.secret_files import secret, write_private
 from local.warehouse import Warehouse
 from odre.address import API_PATH, ODRE, Address
-from odre.settings import WAREHOUSE_POOL, WAREHOUSE_SLOTS, Settings
+from odre.settings import POOLS, Settings
 
 DAGS: Final = ["eco2mix_hourly", "gas_storage_daily", "temperature_monthly"]
 DBT_PROJECT: Final = ROOT / "include" / "dbt"
-
-#: What Airflow's UI says of the pool.
-POOL_PURPOSE: Final = "Whoever writes alone to the warehouse takes all slots"
 
 #: What Airflow is told here and in Compose alike.
 SHARED_SETTINGS: Final = ROOT / "local" / "airflow.env"
@@ -342,7 +339,7 @@ class Stack:
         self._wait_for("source", f"{_url(self.ports.odre)}/api/explore/v2.1/catalog/datasets")
 
     def start_airflow(self) -> None:
-        """Start api-server, dag-processor, triggerer and, once the pool is there, the scheduler; wait for the DAGs."""
+        """Start api-server, dag-processor, triggerer and, with the pools there, the scheduler; wait for the DAGs."""
         self.ports.check(["airflow"])
         python = environments.ensure_airflow()
         begun = datetime.datetime.now(datetime.UTC)
@@ -358,7 +355,8 @@ class Stack:
         # Logs are read from the folder: no log server, which would listen on every address.
         self.processes.start("triggerer", [airflow, "triggerer", "--skip-serve-logs"], environment)
         self._wait_for("api-server", f"{self.airflow_url}/api/v2/version")
-        self.airflow.set_pool(WAREHOUSE_POOL, WAREHOUSE_SLOTS, POOL_PURPOSE)
+        for pool in POOLS:
+            self.airflow.set_pool(pool.name, pool.slots, pool.purpose)
         self.processes.start("scheduler", [airflow, "scheduler", "--skip-serve-logs"], environment)
         self.airflow.wait_for_dags([file.stem for file in self.dags_folder.glob("*.py")], since=begun)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 from airflow.providers.google.cloud.operators.bigquery import BigQueryInsertJobOperator
 from airflow.providers.google.cloud.transfers.gcs_to_bigquery import GCSToBigQueryOperator
@@ -13,10 +13,7 @@ from odre import warehouse
 from odre.contracts import read_contract
 from odre.operators import OdreGateOperator, OdreToGCSOperator
 from odre.priority import ScheduledFirst
-from odre.settings import WAREHOUSE_POOL, WAREHOUSE_SLOTS, Settings
-
-#: What a task takes that must be the only one to write.
-ALONE: Final[dict[str, Any]] = {"pool": WAREHOUSE_POOL, "pool_slots": WAREHOUSE_SLOTS}
+from odre.settings import MERGE_POOL, Settings
 
 
 def query_parameter(name: str, parameter_type: str, value: Any) -> dict[str, Any]:
@@ -92,8 +89,8 @@ def ingest(dataset: str, settings: Settings) -> TaskGroup:
                 ),
                 project_id=settings.project,
                 location=settings.location,
+                pool=MERGE_POOL.name,
                 execution_timeout=timedelta(minutes=30),
-                **ALONE,
                 map_index_template=of_this_chunk("chunk_label"),
                 **modestly,
             )

@@ -8,9 +8,9 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from odre.ingest import ALONE, ingest
+from odre.ingest import ingest
 from odre.operators import PrepareWarehouseOperator
-from odre.settings import Settings
+from odre.settings import MERGE_POOL, Settings
 from odre.transform import transform
 
 #: What to do when a task fails: the end of every DAG's documentation.
@@ -76,7 +76,7 @@ def pipeline(*datasets: str) -> None:
     """``prepare → ingest of each dataset → join → dbt → record``, in the DAG of the context."""
     settings = Settings.from_environment()
     prepare = PrepareWarehouseOperator(
-        task_id="prepare", settings=settings, execution_timeout=timedelta(minutes=10), **ALONE
+        task_id="prepare", settings=settings, pool=MERGE_POOL.name, execution_timeout=timedelta(minutes=10)
     )
     groups: Sequence[Any] = [ingest(dataset, settings) for dataset in datasets]
     join = transform(datasets, settings)

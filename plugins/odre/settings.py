@@ -10,10 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-#: Airflow's pool of all tasks that write tables which others write too, and its slots. A task that must write alone
-#: takes them all; the tasks of single models, which follow one another within their DAG, take one.
-WAREHOUSE_POOL: Final = "warehouse"
-WAREHOUSE_SLOTS: Final = 4
+
+@dataclass(frozen=True)
+class Pool:
+    """A pool of Airflow: its tasks together hold at most ``slots``."""
+
+    name: str
+    slots: int
+    purpose: str
+
+
+#: A merge waits for a merge and never for a dbt build, which may be a backfill's.
+MERGE_POOL: Final = Pool("warehouse", 1, "Who changes raw tables: one at a time")
+#: A build takes all slots; the tasks of single models, which follow one another within their DAG, take one each.
+DBT_POOL: Final = Pool("dbt", 4, "Who writes marts: one build, or the models of builds that are done")
+POOLS: Final = (MERGE_POOL, DBT_POOL)
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ from cosmos.constants import (
 from odre import warehouse
 from odre.contracts import read_contract
 from odre.hooks import WarehouseHook
-from odre.ingest import ALONE, query_job, query_parameter
+from odre.ingest import query_job, query_parameter
 from odre.operators import was_cleared
-from odre.settings import WAREHOUSE_POOL, Settings
+from odre.settings import DBT_POOL, Settings
 
 DBT_GROUP = "dbt"
 
@@ -161,12 +161,12 @@ def dbt_build(datasets: Sequence[str], after: BaseOperator, before: BaseOperator
         ),
         execution_config=ExecutionConfig(
             execution_mode=ExecutionMode.WATCHER,
-            setup_operator_args={**ALONE, "retries": 0},
+            setup_operator_args={"pool": DBT_POOL.name, "pool_slots": DBT_POOL.slots, "retries": 0},
         ),
         operator_args={
             "install_deps": False,
             # A model may fail for BigQuery's sake; what fails twice within seconds fails for its own.
-            "pool": WAREHOUSE_POOL,
+            "pool": DBT_POOL.name,
             "retries": 1,
             "retry_delay": timedelta(seconds=10),
             # Unit tests prove the SQL when it changes (make test), not the data on every run.

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from odre.settings import WAREHOUSE_POOL, WAREHOUSE_SLOTS
+from odre.settings import DBT_POOL, MERGE_POOL
 
 ROOT = Path(__file__).parents[2]
 SCHEDULES = {
@@ -62,13 +62,12 @@ def test_every_task_ends_and_is_retried_within_bounds(dag: Any) -> None:
 
 
 def test_writers_of_shared_tables_take_turns_and_nobody_else_waits_for_them(dag: Any) -> None:
-    slots = {task.task_id: task.pool_slots for task in dag.tasks if task.pool == WAREHOUSE_POOL}
-    merges = {f"{table}.chunks.merge" for table in DATASETS[dag.dag_id]}
-    alone = {task for task, taken in slots.items() if taken == WAREHOUSE_SLOTS}
-    assert alone == merges | {"prepare", "dbt.dbt_producer_watcher"}
-    built = [task for task in dag.tasks if task.task_id.startswith("dbt.") and task.task_type != "EmptyOperator"]
-    parts = {task.task_id for task in built} - alone
-    assert {task for task, taken in slots.items() if taken == 1} == parts
+    merging = {task.task_id for task in dag.tasks if task.pool == MERGE_POOL.name}
+    assert merging == {"prepare"} | {f"{table}.chunks.merge" for table in DATASETS[dag.dag_id]}
+    building = {task.task_id: task.pool_slots for task in dag.tasks if task.pool == DBT_POOL.name}
+    assert building.pop("dbt.dbt_producer_watcher") == DBT_POOL.slots, "a build writes alone"
+    dbt = [task for task in dag.tasks if task.task_id.startswith("dbt.") and task.task_type != "EmptyOperator"]
+    assert building == {task.task_id: 1 for task in dbt if task.task_id != "dbt.dbt_producer_watcher"}
 
 
 def test_scheduled_runs_go_before_those_that_someone_started(dag: Any) -> None:

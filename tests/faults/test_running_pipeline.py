@@ -37,7 +37,7 @@ from local.runs import task_log
 from local.stack import DAGS
 from odre.contracts import read_contract
 from odre.operators import ABANDONED_AFTER
-from odre.settings import WAREHOUSE_SLOTS
+from odre.settings import POOLS, Pool
 from odre.tables import drop_abandoned
 from odre.warehouse import run_table
 from tests.faults import support
@@ -72,10 +72,10 @@ SHOWN_BETWEEN = {(MONTHS[1].replace(day=9), "Centre"): "20202.5"}
 
 @dataclass
 class Waiting:
-    """What one look at Airflow showed of the pool."""
+    """What one look at Airflow showed of a pool: how many tasks wait for it, and the slots that are taken."""
 
     waiting: int
-    running: int
+    taken: int
 
 
 @dataclass
@@ -91,7 +91,7 @@ class Story:
     #: Fault → rows of the ledger for its chunk, and whether the chunk's table was there, just after the crash.
     ledger_after: dict[str, int] = field(default_factory=dict)
     table_after: dict[str, bool] = field(default_factory=dict)
-    pool: list[Waiting] = field(default_factory=list)
+    waits: dict[str, list[Waiting]] = field(default_factory=lambda: {pool.name: [] for pool in POOLS})
     killed_pids: list[int] = field(default_factory=list)
     clean: Content = field(default_factory=dict)
     exports_before: int = 0
@@ -246,13 +246,14 @@ class Story:
         return self.stack.airflow_home / "logs"
 
     def watch(self, ended: threading.Event) -> None:
-        """Note, twice a second, how many wait for the pool; the stack may be away for a while."""
+        """Note, twice a second, how many wait for each pool; the stack may be away for a while."""
         while not ended.wait(0.5):
-            try:
-                pool = self.stack.airflow.call("GET", "pools/warehouse")
-            except (OSError, HttpError):
-                continue
-            self.pool.append(Waiting(pool["queued_slots"] + pool["scheduled_slots"], pool["running_slots"]))
+            for name, waits in self.waits.items():
+                try:
+                    pool = self.stack.airflow.call("GET", f"pools/{name}")
+                except (OSError, HttpError):
+                    continue
+                waits.append(Waiting(pool["queued_slots"] + pool["scheduled_slots"], pool["running_slots"]))
 
     def wait(self, patience: float) -> None:
         """Until no run of any DAG is under way."""
@@ -498,9 +499,10 @@ def test_every_run_ends_and_all_that_were_not_crashed_succeed(story: Story) -> N
     assert set(story.states[POWER_DAG].values()) == {"success"}
 
 
-def test_waits_are_seen_in_the_pool(story: Story) -> None:
-    assert max(waiting.waiting for waiting in story.pool) > 1
-    assert max(waiting.running for waiting in story.pool) <= WAREHOUSE_SLOTS
+@pytest.mark.parametrize("pool", POOLS, ids=lambda pool: pool.name)
+def test_waits_are_seen_in_the_pools(story: Story, pool: Pool) -> None:
+    assert max(seen.waiting for seen in story.waits[pool.name]) >= 1
+    assert max(seen.taken for seen in story.waits[pool.name]) <= pool.slots
 
 
 def test_a_backfill_never_holds_the_scheduled_run_up_for_longer_than_a_chunk(story: Story) -> None:
