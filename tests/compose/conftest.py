@@ -35,6 +35,8 @@ def containers(client: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     finally:
         containers.keep_logs(Path(tmp_path_factory.getbasetemp()) / "logs")
         containers.remove()
+    # As the documentation promises; seen here, since only here everything was started and used.
+    assert containers.remains() == []
 
 
 @pytest.fixture(scope="session")

@@ -112,6 +112,12 @@ class Containers:
         """Remove containers and volumes."""
         self.compose.output("--profile", SAMPLE, "down", "--volumes", "--timeout", "5")
 
+    def remains(self) -> list[str]:
+        """Containers, volumes and networks that the engine still has of this stack."""
+        mine = f"label=com.docker.compose.project={self.compose.folder.name}"
+        listings = (("ps", "--all"), ("volume", "ls"), ("network", "ls"))
+        return [line for command in listings for line in self.docker(*command, "--quiet", "--filter", mine).split()]
+
     def keep_logs(self, folder: Path) -> None:
         """What each container printed, one file each."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -169,6 +175,15 @@ class Containers:
                 away += 1
                 assert away < 120, "Airflow does not answer"
                 time.sleep(1)
+
+    def is_running(self, dag_id: str, run_id: str) -> bool:
+        """Whether a run has not ended; a server that is away for a moment is waited for."""
+        for _ in range(120):
+            try:
+                return self.api.run(dag_id, run_id)["state"] in ("queued", "running")
+            except (OSError, HttpError):
+                time.sleep(1)
+        raise AssertionError("Airflow does not answer")
 
     def run(self, dag_id: str, **form: Any) -> str:
         """Trigger a DAG with a form; the id of the run."""

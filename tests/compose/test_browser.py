@@ -1,0 +1,207 @@
+"""The web UI in a real browser, as people use it. Each step leaves a picture in ``.local/screenshots``."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from local.basics import LOCAL
+from local.stack import DAGS, USER
+from tests.compose.support import Containers
+from tests.e2e.support import Snapshot
+
+pytestmark = pytest.mark.timeout(1800)
+
+SCREENSHOTS: Final = LOCAL / "screenshots"
+DAG: Final = "gas_storage_daily"
+
+#: Milliseconds that a page, and that a run, has.
+PAGE: Final = 30_000
+RUN: Final = 900_000
+
+#: A browser that works in a container or as root, and asks nobody outside.
+OPTIONS: Final = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody in front of the web UI."""
+
+    page: Page
+    url: str
+
+    def open(self, path: str) -> None:
+        """Open a page of the UI."""
+        self.page.goto(f"{self.url}{path}")
+
+    def log_in(self, password: str) -> None:
+        """Fill in the form that the UI shows to strangers."""
+        self.page.locator("input[name=username]").fill(USER)
+        self.page.locator("input[name=password]").fill(password)
+        self.page.get_by_role("button", name="Sign in").click()
+
+    def picture(self, name: str) -> None:
+        """Keep what the page looks like."""
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png", animations="disabled")
+
+    def in_the_graph(self, task: str, text: str, patience: float = PAGE) -> None:
+        """Wait until a node of the graph shows a text."""
+        expect(self.page.get_by_test_id(f"rf__node-{task}")).to_contain_text(text, timeout=patience)
+
+    def open_graph(self, run_id: str) -> None:
+        """Open a run's graph."""
+        self.open(f"/dags/{DAG}/runs/{run_id}")
+        self.page.get_by_label("Show Graph (Press g)").first.click()
+        self.in_the_graph("prepare", "prepare")
+
+    def trigger(self, **form: str) -> str:
+        """Trigger the DAG with its form, and take the run's id from the page that follows."""
+        self.open(f"/dags/{DAG}")
+        self.page.get_by_test_id("trigger-dag-button").click()
+        for name, value in form.items():
+            self.page.locator(f"#element_{name}").fill(value)
+        self.picture("3-trigger-form" if form else "7-trigger-form")
+        self.page.get_by_test_id("trigger-dag-submit").click()
+        self.page.wait_for_url(re.compile("/runs/manual__"), timeout=PAGE)
+        return self.page.url.partition("/runs/")[2].partition("/")[0].partition("?")[0]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium of this machine."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("there is no Chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def stranger(browser: Browser, containers: Containers) -> Iterator[User]:
+    """A browser that nobody has logged in with."""
+    with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
+        yield User(context.new_page(), containers.compose.address("api-server", 8080))
+
+
+@pytest.fixture
+def user(stranger: User, containers: Containers) -> User:
+    """Who knows the password that ``make password`` prints."""
+    stranger.open("/dags")
+    stranger.log_in(containers.compose.password)
+    stranger.page.wait_for_url("**/dags", timeout=PAGE)
+    return stranger
+
+
+@pytest.mark.parametrize("path", ["/", "/dags", f"/dags/{DAG}", "/assets", "/connections", "/pools", "/variables"])
+def test_no_page_is_shown_without_logging_in(stranger: User, path: str) -> None:
+    stranger.open(path)
+    stranger.page.wait_for_url("**/auth/login**", timeout=PAGE)
+    expect(stranger.page.get_by_text(DAG)).to_have_count(0)
+    for resource in ("dags", "connections", "variables", "pools"):
+        assert stranger.page.request.get(f"{stranger.url}/api/v2/{resource}").status in (401, 403), resource
+
+
+def test_a_wrong_password_is_refused(stranger: User) -> None:
+    stranger.open("/dags")
+    for password in ("admin", "airflow", "x" * 16):
+        stranger.log_in(password)
+        expect(stranger.page.get_by_text("Invalid credentials")).to_be_visible(timeout=PAGE)
+        assert "/auth/login" in stranger.page.url
+    stranger.picture("0-wrong-password")
+    assert stranger.page.request.get(f"{stranger.url}/api/v2/dags").status == 401
+
+
+def test_the_three_dags_are_there_with_schedule_tags_and_documentation(user: User, clean: Snapshot) -> None:
+    schedules = {
+        "eco2mix_hourly": "20 * * * *",
+        "gas_storage_daily": "0 11 * * *",
+        "temperature_monthly": "0 7 1-15 * *",
+    }
+    expect(user.page.get_by_text("3 Dags")).to_be_visible(timeout=PAGE)
+    for dag_id in DAGS:
+        expect(user.page.get_by_role("link", name=dag_id, exact=True)).to_be_visible()
+        expect(user.page.get_by_text(schedules[dag_id])).to_be_visible()
+    for tag in ("electricity", "gas", "temperature"):
+        expect(user.page.get_by_role("link", name=tag, exact=True)).to_be_visible()
+    user.picture("1-dags")
+    for dag_id in DAGS:
+        user.open(f"/dags/{dag_id}")
+        user.page.get_by_test_id("markdown-button").click()
+        expect(user.page.get_by_role("dialog")).to_contain_text("When a task fails", timeout=PAGE)
+        expect(user.page.get_by_role("dialog")).to_contain_text("Owner data-platform")
+        if dag_id == DAG:
+            user.picture("2-documentation")
+        user.page.keyboard.press("Escape")
+
+
+def test_a_window_is_fetched_again_from_the_form_and_the_graph_turns_green(
+    user: User, containers: Containers, clean: Snapshot
+) -> None:
+    run_id = user.trigger(window_start="2025-06-01", window_end="2025-07-01")
+    assert containers.api.run(DAG, run_id)["conf"] == {
+        "window_start": "2025-06-01",
+        "window_end": "2025-07-01",
+        "force": False,
+    }
+    user.open_graph(run_id)
+    user.picture("4-graph-begins")
+    user.in_the_graph("prepare", "success", RUN)
+    user.in_the_graph("dbt", "running", RUN)
+    user.picture("5-graph-runs")
+    user.in_the_graph("dbt", "success", RUN)
+    user.in_the_graph("record", "success", RUN)
+    user.page.get_by_test_id("expand-all-button").click()
+    user.in_the_graph("dbt.gas_stock_daily.run", "success")
+    user.picture("6-graph-is-green")
+    assert containers.follow({DAG: run_id}) == {DAG: "success"}
+    assert containers.snapshot() == clean
+
+
+def test_a_task_that_the_source_made_fail_is_read_about_and_cleared(
+    user: User, containers: Containers, clean: Snapshot
+) -> None:
+    gate = "stock_quotidien_stockages_gaz.gate"
+    containers.set_faults("- {kind: not_found, dataset: stock-quotidien-stockages-gaz, times: null}\n")
+    try:
+        run_id = user.trigger()
+        user.open_graph(run_id)
+        user.page.get_by_test_id("expand-all-button").click()
+        user.in_the_graph(gate, "failed", RUN)
+        user.picture("8-task-failed")
+        user.open(f"/dags/{DAG}/runs/{run_id}/tasks/{gate}")
+        # What the log ends with: dataset, cause, next step.
+        log = user.page.locator("body")
+        expect(log).to_contain_text("stock-quotidien-stockages-gaz", timeout=PAGE)
+        expect(log).to_contain_text("HTTP 404", timeout=PAGE)
+        user.picture("9-error-in-its-log")
+    finally:
+        containers.set_faults("")
+    user.page.get_by_label("Press shift+c to clear").click()
+    dialog = user.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Affected Tasks", timeout=PAGE)
+    user.picture("10-clear")
+    dialog.get_by_role("button", name="Confirm").click()
+    expect(dialog).to_have_count(0, timeout=PAGE)
+    assert containers.follow({DAG: run_id}) == {DAG: "success"}
+    user.open_graph(run_id)
+    user.in_the_graph("stock_quotidien_stockages_gaz", "success")
+    user.picture("11-task-succeeded")
+    (tried,) = [task for task in containers.api.tasks(DAG, run_id) if task["task_id"] == gate]
+    assert (tried["state"], tried["try_number"]) == ("success", 2)
