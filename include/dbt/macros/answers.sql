@@ -24,13 +24,56 @@
   end
 {%- endmacro %}
 
-{#- What something does when temperature or fullness is greater: the words between the two. -#}
-{% macro verb(finding, language) -%}
+{#- What something does when temperature is higher: the end of a clause. -#}
+{% macro with_temperature(finding, language) -%}
   {%- if language == 'fr' -%}
-    {{ by_finding(finding, 'augmente avec', 'diminue quand augmente', 'n’a pas de lien clair avec', 'n’a pas assez de données face à') }}
+    {{ by_finding(finding, 'augmente avec la température', 'diminue quand la température augmente',
+      'n’a pas de lien clair avec la température', 'n’a pas assez de jours indépendants pour être jugé') }}
   {%- else -%}
-    {{ by_finding(finding, 'rises with', 'falls with', 'shows no clear link with', 'has not enough data beside') }}
+    {{ by_finding(finding, 'rises with temperature', 'falls as temperature rises', 'shows no clear link with temperature',
+      'has too few independent days to be judged') }}
   {%- endif -%}
+{%- endmacro %}
+
+{#- How strong the link `<name>` is, in brackets, as `reading` has it; nothing where there is none. -#}
+{% macro strength_text(name, language) -%}
+  {%- set words = {
+    'en': ['weak link', 'moderate link', 'strong link'], 'fr': ['lien faible', 'lien moyen', 'lien fort']
+  }[language] -%}
+  case
+    when {{ name }} not in ('positive', 'negative') then ''
+    when abs({{ name }}_r) < 0.3 then ' ({{ words[0] }})'
+    when abs({{ name }}_r) < 0.6 then ' ({{ words[1] }})'
+    else ' ({{ words[2] }})'
+  end
+{%- endmacro %}
+
+{#- Why there is no answer to a question of two series: too short, or too slow for their length. -#}
+{% macro too_little_text(days, language) -%}
+  {%- if language == 'fr' -%}
+    if(
+      coalesce({{ days }}, 0) < 730, 'Avec moins de deux ans des deux, la saison et l’influence ne se distinguent pas.',
+      'Ces séries varient si lentement que leurs jours en valent trop peu d’indépendants.'
+    )
+  {%- else -%}
+    if(
+      coalesce({{ days }}, 0) < 730, 'With less than two years of both, season and influence cannot be told apart.',
+      'These series change so slowly that their days are worth too few independent ones.'
+    )
+  {%- endif -%}
+{%- endmacro %}
+
+{#- A number of days. French has the singular below two. -#}
+{% macro days_text(days, language) -%}
+  concat(
+    {{ number_text(days, 0, language) }},
+    {% if language == 'fr' %}if({{ days }} < 2, ' jour', ' jours'){% else %}if({{ days }} = 1, ' day', ' days'){% endif %}
+  )
+{%- endmacro %}
+
+{#- The spaces before French signs do not break, so that no line begins with a sign: thin before `;` and `?`, whole before `:`. -#}
+{% macro french_spaces(text) -%}
+  replace(replace(replace({{ text }}, ' ;', '\u202f;'), ' ?', '\u202f?'), ' :', '\u00a0:')
 {%- endmacro %}
 
 {#- A correlation with its interval, of the columns `<name>_r`, `<name>_low` and `<name>_high`. -#}

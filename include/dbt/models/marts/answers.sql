@@ -105,8 +105,10 @@ question_1 as (
     measured.last_day as period_end,
     {% for language in languages %}
       {%- set words = {
-        'en': ['On ', ': ', '. Over the year that ends then: ', ' produced on the day, ', ' TWh over the year, ', ' days of 365.'],
-        'fr': ['Le ', ' : ', '. Sur l’année qui s’achève ce jour : ', ' produits ce jour, ', ' TWh sur l’année, ', ' jours sur 365.']
+        'en': ['On ', ': ', '. Over the 365 days that end then: ', ' produced on the day, ', ' TWh over ',
+          ' measured to their end out of 365.'],
+        'fr': ['Le ', ' : ', '. Sur les 365 jours qui s’achèvent ce jour : ', ' produits ce jour, ', ' TWh sur ',
+          ' mesurés jusqu’au bout sur 365.']
       }[language] %}
       coalesce(
         concat(
@@ -117,18 +119,16 @@ question_1 as (
       ) as answer_{{ language }},
       concat(
         {{ number_text('mix.day_gwh', 0, language) }}, ' GWh{{ words[3] }}', {{ number_text('mix.year_twh', 1, language) }},
-        '{{ words[4] }}', {{ number_text('measured.days', 0, language) }}, '{{ words[5] }}'
+        '{{ words[4] }}', {{ days_text('measured.days', language) }}, '{{ words[5] }}'
       ) as figures_{{ language }},
     {% endfor %}
-    if(
-      measured.days < 365,
-      'Days that were not measured to their end are left out.',
-      'Shares are of production: exchanges, pumping and batteries stand apart.'
+    concat(
+      'Shares are of production: exchanges, pumping and batteries stand apart.',
+      if(measured.days < 365, ' Days that were not measured to their end are left out.', '')
     ) as caveat_en,
-    if(
-      measured.days < 365,
-      'Les jours qui ne sont pas mesurés jusqu’au bout sont laissés de côté.',
-      'Les parts sont celles de la production : échanges, pompage et batteries sont à part.'
+    concat(
+      'Les parts sont celles de la production : échanges, pompage et batteries sont à part.',
+      if(measured.days < 365, ' Les jours qui ne sont pas mesurés jusqu’au bout sont laissés de côté.', '')
     ) as caveat_fr
   from measured_of_year as measured
   cross join mix_in_words as mix
@@ -161,18 +161,19 @@ question_2 as (
     days.last_2 as period_end,
     {% for language in languages %}
       {%- set words = {
-        'en': ['Beyond the season, the gas stock ', ' temperature, and the daily flow of gas into storage ', ' temperature.',
+        'en': ['Beyond the season, the gas stock ', ', and the daily flow of gas into storage ', '.',
           'Stock: ', ' raw, ', ' beyond the season, ', ' against the mean temperature of 120 days; flow: ',
-          ' beyond the season; ', ' days.'],
-        'fr': ['Hors effet de saison, le stock de gaz ', ' la température, et le flux journalier de gaz vers les stockages ',
-          ' la température.', 'Stock : ', ' brut, ', ' hors saison, ', ' avec la température moyenne de 120 jours ; flux : ',
-          ' hors saison ; ', ' jours.']
+          ' beyond the season; ', '.'],
+        'fr': ['Hors effet de saison, le stock de gaz ', ', et le flux journalier de gaz vers les stockages ', '.', 'Stock : ', ' brut, ', ' hors saison, ', ' avec la température moyenne de 120 jours ; flux : ',
+          ' hors saison ; ', '.']
       }[language] %}
       if(
         gas.stock_beyond = 'unknown' and gas.flow_beyond = 'unknown',
         '{{ not_enough[language] }}',
         concat(
-          '{{ words[0] }}', {{ verb('gas.stock_beyond', language) }}, '{{ words[1] }}', {{ verb('gas.flow_beyond', language) }},
+          '{{ words[0] }}', {{ with_temperature('gas.stock_beyond', language) }},
+          {{ strength_text('gas.stock_beyond', language) }}, '{{ words[1] }}',
+          {{ with_temperature('gas.flow_beyond', language) }}, {{ strength_text('gas.flow_beyond', language) }},
           '{{ words[2] }}'
         )
       ) as answer_{{ language }},
@@ -181,23 +182,27 @@ question_2 as (
         {{ correlation_text('gas.stock_beyond', language) }}, '{{ words[5] }}',
         {{ correlation_text('gas.stock_trailing', language) }}, '{{ words[6] }}',
         {{ correlation_text('gas.flow_raw', language) }}, '{{ words[4] }}',
-        {{ correlation_text('gas.flow_beyond', language) }}, '{{ words[7] }}', {{ number_text('gas.days', 0, language) }},
+        {{ correlation_text('gas.flow_beyond', language) }}, '{{ words[7] }}', {{ days_text('gas.days', language) }},
         '{{ words[8] }}'
       ) as figures_{{ language }},
     {% endfor %}
-    case
-      when gas.stock_beyond = 'unknown' then 'With less than two years of both, season and influence cannot be told apart.'
-      when gas.stock_raw != gas.stock_beyond or gas.flow_raw != gas.flow_beyond
-        then 'The raw figures say otherwise: stock, flow and temperature all follow the seasons.'
-      else 'Raw figures and those beyond the season agree; a link is not yet a cause.'
-    end as caveat_en,
-    case
-      when gas.stock_beyond = 'unknown'
-        then 'Avec moins de deux ans des deux, la saison et l’influence ne se distinguent pas.'
-      when gas.stock_raw != gas.stock_beyond or gas.flow_raw != gas.flow_beyond
-        then 'Les chiffres bruts disent autre chose : stock, flux et température suivent tous les saisons.'
-      else 'Chiffres bruts et hors saison concordent ; un lien n’est pas encore une cause.'
-    end as caveat_fr
+    {% for language in languages %}
+      {%- set words = {
+        'en': ['Raw, the stock ', ' and the flow ', ': all three follow the seasons.',
+          'Raw figures and those beyond the season agree; a link is not yet a cause.'],
+        'fr': ['Sans retirer la saison, le stock ', ' et le flux ', ' : tous trois suivent les saisons.',
+          'Chiffres bruts et hors saison concordent ; un lien n’est pas encore une cause.']
+      }[language] %}
+      case
+        when gas.stock_beyond = 'unknown' and gas.flow_beyond = 'unknown' then {{ too_little_text('gas.days', language) }}
+        when gas.stock_raw != gas.stock_beyond or gas.flow_raw != gas.flow_beyond
+          then concat(
+            '{{ words[0] }}', {{ with_temperature('gas.stock_raw', language) }}, '{{ words[1] }}',
+            {{ with_temperature('gas.flow_raw', language) }}, '{{ words[2] }}'
+          )
+        else '{{ words[3] }}'
+      end as caveat_{{ language }}{{ ',' if not loop.last }}
+    {% endfor %}
   from gas
   cross join days
 ),
@@ -207,7 +212,7 @@ sources as (
   select
     beyond.question,
     beyond.y,
-    beyond.n,
+    raw.n,
     beyond.r,
     beyond.finding,
     raw.finding as raw_finding,
@@ -223,7 +228,8 @@ sources_in_words as (
     question,
     max(n) as days,
     logical_and(finding = 'unknown') as all_unknown,
-    countif(finding != raw_finding) as differing,
+    countif(finding != raw_finding and 'unknown' not in (finding, raw_finding)) as differing,
+    countif(finding != 'unknown' and raw_finding = 'unknown') as raw_unknown,
     {% for language in languages %}
       {% for finding in ['positive', 'negative', 'none', 'unknown'] %}
         string_agg(if(finding = '{{ finding }}', name_{{ language }}, null), ', ' order by abs(r) desc, source)
@@ -254,12 +260,12 @@ question_3_and_4 as (
     {% for language in languages %}
       {%- set text = {
         'en': {'warmer': 'the warmer it is', 'fuller': 'the fuller the gas storage is', 'beyond': 'Beyond the season, ',
-          'more': 'more, ', 'less': 'less, ', 'of': ': ', 'none': 'No clear link: ', 'unknown': 'Not enough data: ',
-          'r': 'r beyond the season: ', 'days': ' days', 'cold': '; consumption in winter: ', 'each': ' MW for each degree colder (',
+          'more': ', the higher the production of: ', 'less': ', the lower the production of: ', 'none': 'No clear link: ', 'unknown': 'Not enough data: ',
+          'r': 'r beyond the season: ', 'cold': '; consumption in winter: ', 'each': ' MW for each degree colder (',
           'to': ' to ', 'then': '; '},
         'fr': {'warmer': 'plus il fait chaud', 'fuller': 'plus les stockages de gaz sont pleins',
-          'beyond': 'Hors effet de saison, ', 'more': 'augmentent : ', 'less': 'diminuent : ', 'of': ', ',
-          'none': 'Pas de lien clair : ', 'unknown': 'Pas assez de données : ', 'r': 'r hors saison : ', 'days': ' jours',
+          'beyond': 'Hors effet de saison, ', 'more': ', plus la production est élevée pour : ',
+          'less': ', plus la production est faible pour : ', 'none': 'Pas de lien clair : ', 'unknown': 'Pas assez de données : ', 'r': 'r hors saison : ',
           'cold': ' ; consommation en hiver : ', 'each': ' MW par degré de moins (', 'to': ' à ', 'then': ' ; '}
       }[language] %}
       if(
@@ -269,12 +275,8 @@ question_3_and_4 as (
           {% for finding, side in {'positive': 'more', 'negative': 'less'}.items() %}
             coalesce(
               concat(
-                '{{ text.beyond }}', if(words.question = 3, '{{ text.warmer }}', '{{ text.fuller }}'),
-                {% if language == 'fr' %}
-                  ', {{ text[side] }}', words.{{ finding }}_fr, '. '
-                {% else %}
-                  ', the {{ side }} of: ', words.{{ finding }}_en, '. '
-                {% endif %}
+                '{{ text.beyond }}', if(words.question = 3, '{{ text.warmer }}', '{{ text.fuller }}'), '{{ text[side] }}',
+                words.{{ finding }}_{{ language }}, '. '
               ), ''
             ),
           {% endfor %}
@@ -284,7 +286,7 @@ question_3_and_4 as (
       ) as answer_{{ language }},
       concat(
         coalesce(concat('{{ text.r }}', words.r_{{ language }}, '{{ text.then }}'), ''),
-        {{ number_text('words.days', 0, language) }}, '{{ text.days }}',
+        {{ days_text('words.days', language) }},
         if(
           words.question = 3 and cold.mw is not null,
           coalesce(
@@ -298,19 +300,29 @@ question_3_and_4 as (
       ) as figures_{{ language }},
     {% endfor %}
     case
-      when words.all_unknown then 'With less than two years of both, season and influence cannot be told apart.'
+      when words.all_unknown then {{ too_little_text('words.days', 'en') }}
       when words.differing > 0
         then concat(
           'The raw figures say otherwise for ', words.differing, ' of the 8 sources: what follows the seasons goes together anyway.'
         )
+      when words.raw_unknown > 0
+        then concat(
+          'For ', words.raw_unknown, ' of the 8 sources the raw figures alone cannot tell: too few seasons. ',
+          'A link is not yet a cause.'
+        )
       else 'Raw figures and those beyond the season agree; a link is not yet a cause.'
     end as caveat_en,
     case
-      when words.all_unknown then 'Avec moins de deux ans des deux, la saison et l’influence ne se distinguent pas.'
+      when words.all_unknown then {{ too_little_text('words.days', 'fr') }}
       when words.differing > 0
         then concat(
           'Les chiffres bruts disent autre chose pour ', words.differing,
           ' des 8 filières : ce qui suit les saisons varie ensemble de toute façon.'
+        )
+      when words.raw_unknown > 0
+        then concat(
+          'Pour ', words.raw_unknown,
+          ' des 8 filières les chiffres bruts seuls ne tranchent pas : trop peu de saisons. Un lien n’est pas encore une cause.'
         )
       else 'Chiffres bruts et hors saison concordent ; un lien n’est pas encore une cause.'
     end as caveat_fr
@@ -454,9 +466,9 @@ question_6 as (
     {% for language in languages %}
       {%- set words = {
         'en': ['Volume: ', ' raw, ', ' beyond the season; imports: ', '; exports: ', '; fullest third of days (from ', '): ',
-          ' GWh a day, emptiest (up to ', ' GWh a day; ', ' days.', '; '],
+          ' GWh a day, emptiest (up to ', ' GWh a day; ', '.', '; '],
         'fr': ['Volume : ', ' brut, ', ' hors saison ; imports : ', ' ; exports : ', ' ; tiers des jours le plus plein (dès ',
-          ') : ', ' GWh par jour, le plus vide (jusqu’à ', ' GWh par jour ; ', ' jours.', ' ; ']
+          ') : ', ' GWh par jour, le plus vide (jusqu’à ', ' GWh par jour ; ', '.', ' ; ']
       }[language] %}
       concat(
         '{{ words[0] }}', {{ correlation_text('exchanges.volume_raw', language) }}, '{{ words[1] }}',
@@ -470,19 +482,24 @@ question_6 as (
             {{ percent_text('thirds.empty_pct', language) }}, '{{ words[5] }}', {{ number_text('thirds.empty_gwh', 0, language) }},
             '{{ words[7] }}'
           ), '{{ words[9] }}'
-        ), {{ number_text('exchanges.days', 0, language) }}, '{{ words[8] }}'
+        ), {{ days_text('exchanges.days', language) }}, '{{ words[8] }}'
       ) as figures_{{ language }},
     {% endfor %}
     case
-      when exchanges.volume_beyond = 'unknown'
-        then 'With less than two years of both, season and influence cannot be told apart.'
+      when exchanges.volume_beyond = 'unknown' then {{ too_little_text('exchanges.days', 'en') }}
+      when exchanges.volume_raw = 'unknown'
+        then 'The raw figures alone cannot tell: too few seasons. Cold and prices move both: a link is not yet a cause.'
       when exchanges.volume_raw != exchanges.volume_beyond
         then 'The raw figures say otherwise: storage is full in autumn, when exchanges have their own season.'
       else 'Cold and prices move both: a link is not yet a cause.'
     end as caveat_en,
     case
-      when exchanges.volume_beyond = 'unknown'
-        then 'Avec moins de deux ans des deux, la saison et l’influence ne se distinguent pas.'
+      when exchanges.volume_beyond = 'unknown' then {{ too_little_text('exchanges.days', 'fr') }}
+      when exchanges.volume_raw = 'unknown'
+        then concat(
+          'Les chiffres bruts seuls ne tranchent pas : trop peu de saisons. ',
+          'Le froid et les prix agissent sur les deux : un lien n’est pas encore une cause.'
+        )
       when exchanges.volume_raw != exchanges.volume_beyond
         then 'Les chiffres bruts disent autre chose : les stockages sont pleins à l’automne, et les échanges ont leur saison.'
       else 'Le froid et les prix agissent sur les deux : un lien n’est pas encore une cause.'
@@ -512,15 +529,15 @@ answered as (
 select
   answered.question,
   questions.question_en,
-  questions.question_fr,
+  {{ french_spaces('questions.question_fr') }} as question_fr,
   answered.answer_en,
-  answered.answer_fr,
+  {{ french_spaces('answered.answer_fr') }} as answer_fr,
   answered.figures_en,
-  answered.figures_fr,
+  {{ french_spaces('answered.figures_fr') }} as figures_fr,
   answered.period_start,
   answered.period_end,
   answered.caveat_en,
-  answered.caveat_fr
+  {{ french_spaces('answered.caveat_fr') }} as caveat_fr
 from answered
 inner join
   unnest([
