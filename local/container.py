@@ -29,6 +29,8 @@ MANIFEST: Final = Path("/opt/odre/dbt/manifest.json")
 #: Airflow's connection to the source (odre.hooks, whose import would cost seconds).
 SOURCE_CONNECTION: Final = "odre_default"
 
+DAGS_FOLDER: Final = ROOT / "dags"
+
 STAND_IN: Final = "http://odre:8090"
 API_SERVER: Final = "http://api-server:8080"
 
@@ -107,7 +109,7 @@ def follow_project() -> None:
     failure = parse_project()
     if failure and not MANIFEST.is_file():
         raise LocalError(failure)
-    stale = False
+    unheard: set[Path] = set()
     while True:
         time.sleep(LOOK_EVERY)
         now = _code()
@@ -116,8 +118,9 @@ def follow_project() -> None:
         if any(path.is_relative_to(DBT_PROJECT) for path in changed):
             failure = parse_project()
             print(failure or "The dbt project was read again", flush=True)
-        if changed or stale:
-            stale = not ask_for_dags()
+        unheard |= changed
+        if unheard and ask_for_dags(unheard):
+            unheard = set()
 
 
 def _code() -> dict[Path, tuple[int, int]]:
@@ -149,11 +152,14 @@ def parse_project() -> str:
     return ""
 
 
-def ask_for_dags() -> bool:
-    """Ask Airflow to read every DAG file again; whether it heard."""
+def ask_for_dags(changed: set[Path]) -> bool:
+    """Ask Airflow to read DAG files again: those that changed or, where other code did, all; whether it heard."""
+    files = {str(path.relative_to(DAGS_FOLDER)) for path in changed if path.is_relative_to(DAGS_FOLDER)}
+    every = len(files) < len(changed)
     try:
         api = AirflowApi(API_SERVER, USER, secret(SECRETS, "password"))
-        for token in {dag["file_token"] for dag in api.call("GET", "dags", limit=100)["dags"]}:
+        dags = api.call("GET", "dags", limit=100)["dags"]
+        for token in {dag["file_token"] for dag in dags if every or dag["relative_fileloc"] in files}:
             api.call("PUT", f"parseDagFile/{token}")
     except (HttpError, HTTPException, OSError) as error:
         print(f"Airflow cannot be asked to read the DAGs again: {error}", flush=True)

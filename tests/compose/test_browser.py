@@ -167,9 +167,9 @@ def test_a_window_is_fetched_again_from_the_form_and_the_graph_turns_green(
     user.picture("5-graph-runs")
     user.in_the_graph("dbt", "success", RUN)
     user.in_the_graph("record", "success", RUN)
+    user.picture("6-graph-is-green")
     user.page.get_by_test_id("expand-all-button").click()
     user.in_the_graph("dbt.gas_stock_daily.run", "success")
-    user.picture("6-graph-is-green")
     assert containers.follow({DAG: run_id}) == {DAG: "success"}
     assert containers.snapshot() == clean
 
@@ -182,14 +182,13 @@ def test_a_task_that_the_source_made_fail_is_read_about_and_cleared(
     try:
         run_id = user.trigger()
         user.open_graph(run_id)
-        user.page.get_by_test_id("expand-all-button").click()
-        user.in_the_graph(gate, "failed", RUN)
+        user.in_the_graph("stock_quotidien_stockages_gaz", "failed", RUN)
         user.picture("8-task-failed")
         user.open(f"/dags/{DAG}/runs/{run_id}/tasks/{gate}")
         # What the log ends with: dataset, cause, next step.
         log = user.page.locator("body")
         expect(log).to_contain_text("stock-quotidien-stockages-gaz", timeout=PAGE)
-        expect(log).to_contain_text("HTTP 404", timeout=PAGE)
+        expect(log).to_contain_text("has no such dataset. Check the dataset's name", timeout=PAGE)
         user.picture("9-error-in-its-log")
     finally:
         containers.set_faults("")
