@@ -206,11 +206,10 @@ def test_the_image_for_production_holds_the_code_and_the_manifest(containers: Co
         "bag = DagBag('/opt/airflow/dags');"
         "print('FOUND', sorted(bag.dags), bag.import_errors)"
     )
+    run = ["run", "--rm", "--network=none", f"--env-file={SHARED_SETTINGS}", image, "python", "-c"]
     try:
-        said = containers.docker("run", "--rm", "--network=none", image, "python", "-c", code)
-        user = containers.docker(
-            "run", "--rm", "--network=none", image, "python", "-c", "import os; print(os.getuid())"
-        )
+        said = containers.docker(*run, code)
+        user = containers.docker(*run, "import os; print(os.getuid())")
     finally:
         containers.docker("rmi", image)
     assert f"FOUND {sorted(DAGS)} {{}}" in said
