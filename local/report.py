@@ -59,8 +59,11 @@ def show_marts(warehouse: Warehouse) -> None:
 #: Width of what is wrapped.
 WIDTH: Final = 90
 
-#: Language → title, and the words between the two ends of a period.
-ANSWERS: Final = {"en": ("The six questions", " to "), "fr": ("Les six questions", " au ")}
+#: Language → title, how a period is told, and how a day is written.
+ANSWERS: Final = {
+    "en": ("The six questions", "{} to {}. ", "%Y-%m-%d"),
+    "fr": ("Les six questions", "Du {} au {}. ", "%d/%m/%Y"),
+}
 
 
 def language() -> str:
@@ -72,12 +75,13 @@ def language() -> str:
 def show_answers(warehouse: Warehouse, out: TextIO, tongue: str) -> None:
     """Print each question with its answer, the figures behind it, their period and the caveat."""
     marts = f"{warehouse.settings.project}.{warehouse.settings.marts_dataset}"
-    title, to = ANSWERS[tongue]
+    title, told, written = ANSWERS[tongue]
     columns = ", ".join(f"{name}_{tongue}" for name in ("question", "answer", "figures", "caveat"))
-    query = f"SELECT question, {columns}, period_start, period_end FROM `{marts}.answers` ORDER BY question"
+    ends = ", ".join(f"FORMAT_DATE('{written}', period_{end})" for end in ("start", "end"))
+    query = f"SELECT question, {columns}, {ends} FROM `{marts}.answers` ORDER BY question"
     out.write(f"\n{title}\n")
     for number, question, answer, figures, caveat, start, end in warehouse.query(query).rows:
-        period = f"{start}{to}{end}. " if start and end else ""
+        period = told.format(start, end) if start and end else ""
         out.write(f"\n  {number}. {question}\n")
         for text in (answer, figures, f"{period}{caveat}"):
             if text:

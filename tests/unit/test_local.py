@@ -321,13 +321,14 @@ class AnsweringWarehouse(Warehouse):
         """The language's columns of the mart."""
         assert "answer_fr" in sql
         assert ".energy.answers`" in sql
+        assert "FORMAT_DATE('%d/%m/%Y', period_start), FORMAT_DATE('%d/%m/%Y', period_end)" in sql
         long = [
             "Le mix ?",
             "Nucléaire 1\u202f234 MW, " * 5 + "fin.",
             "3 jours.",
             "Attention.",
-            "2024-01-01",
-            "2024-12-31",
+            "01/01/2024",
+            "31/12/2024",
         ]
         return Result([], [[1, *long], [2, "Le gaz ?", "Pas assez de données.", None, "Peu.", None, None]])
 
@@ -339,7 +340,7 @@ def test_answers_are_wrapped_in_the_language_of_the_shell(monkeypatch: pytest.Mo
     assert lines[1:4] == ["Les six questions", "", "  1. Le mix ?"]
     assert lines[6:] == [
         "     3 jours.",
-        "     2024-01-01 au 2024-12-31. Attention.",
+        "     Du 01/01/2024 au 31/12/2024. Attention.",
         "",
         "  2. Le gaz ?",
         "     Pas assez de données.",

@@ -89,7 +89,7 @@
 
 {#- A percentage. -#}
 {% macro percent_text(value, language) -%}
-  concat({{ number_text(value, 1, language) }}, '{{ "\\u202f" if language == "fr" else " " }}%')
+  concat({{ number_text(value, 1, language) }}, '{{ "\\u202f" if language == "fr" else "\\u00a0" }}%')
 {%- endmacro %}
 
 {#- A day. -#}
