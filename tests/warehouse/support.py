@@ -170,14 +170,16 @@ class TestWarehouse:
         ).result()
         return conversion
 
-    def land_all_of(self, served: Dataset) -> Conversion:
-        """Land every row of a dataset that the stand-in serves, as one unbounded chunk."""
+    def land_all_of(
+        self, served: Dataset, window: tuple[datetime | None, datetime | None] = (None, None)
+    ) -> Conversion:
+        """Land every row of a dataset that the stand-in serves, as one chunk of this window."""
         contract = read_contract(served.identifier)
         names = [column.name for column in contract.columns if column.name in served.table.column_names]
         order = odsql.ordered(served.table, np.arange(served.table.num_rows), ",".join(contract.key))
         rows = encode.Rows(served.table, order, odsql.parse_select(served.table, ",".join(names)))
         return self.land(
-            served.identifier, b"".join(encode.csv(rows, names, delimiter=";", with_bom=False, timezone="UTC"))
+            served.identifier, b"".join(encode.csv(rows, names, delimiter=";", with_bom=False, timezone="UTC")), window
         )
 
     # dbt.
