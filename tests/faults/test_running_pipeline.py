@@ -344,7 +344,7 @@ class Story:
             60,
             "the scheduled runs",
         )
-        self.wait(700)
+        self.wait(1200)
 
     def run_once_more(self) -> None:
         """Fourth part: the next run."""
