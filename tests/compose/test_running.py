@@ -112,11 +112,11 @@ def test_what_the_containers_print_is_shown_as_it_comes(containers: Containers, 
         follow, cwd=containers.compose.folder, env=environment, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        seen: set[str] = set()
-        while not {"scheduler-1", "migrate-1", "odre-1"} <= seen:
+        awaited = {"scheduler-1", "migrate-1", "odre-1"}
+        while awaited:
             line = process.stdout.readline()
             assert line, "it ended"
-            seen.add(line.partition(" ")[0])
+            awaited -= {name for name in awaited if name in line.partition("|")[0]}
         process.terminate()
 
 
