@@ -185,6 +185,7 @@ def test_a_task_that_the_source_made_fail_is_read_about_and_cleared(
         user.in_the_graph("stock_quotidien_stockages_gaz", "failed", RUN)
         user.picture("8-task-failed")
         user.open(f"/dags/{DAG}/runs/{run_id}/tasks/{gate}")
+        user.page.get_by_test_id("grid-view-button").click()  # which leaves the log more room
         # What the log ends with: dataset, cause, next step.
         log = user.page.locator("body")
         expect(log).to_contain_text("stock-quotidien-stockages-gaz", timeout=PAGE)
