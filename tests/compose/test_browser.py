@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from local.basics import LOCAL
 from local.stack import DAGS, USER
-from tests.compose.support import Containers
+from tests.compose.support import Containers, wait_until
 from tests.e2e.support import Snapshot
 
 pytestmark = pytest.mark.timeout(1800)
@@ -199,6 +199,8 @@ def test_a_task_that_the_source_made_fail_is_read_about_and_cleared(
     user.picture("10-clear")
     dialog.get_by_role("button", name="Confirm").click()
     expect(dialog).to_have_count(0, timeout=PAGE)
+    # Until the scheduler takes it up, the run shows the end that it had.
+    wait_until(lambda: containers.is_running(DAG, run_id), "the run goes on", 60)
     assert containers.follow({DAG: run_id}) == {DAG: "success"}
     user.open_graph(run_id)
     user.in_the_graph("stock_quotidien_stockages_gaz", "success")
