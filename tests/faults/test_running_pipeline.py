@@ -483,7 +483,9 @@ def test_the_end_is_that_of_one_clean_run(story: Story) -> None:
         if rows != story.clean[table]
     }
     assert not differing
-    assert not [table for table, rows in found.items() if not rows and not table.endswith("_replaced")]
+    # The seasons' mix is of whole years, which the small source does not have.
+    empty = {table for table, rows in found.items() if not rows and not table.endswith("_replaced")}
+    assert empty == {"energy_mix_season"}
     assert len(found[f"{GAS_TABLE}_replaced"]) == 2 * CHUNKS + 1
 
 
