@@ -26,7 +26,8 @@ INGEST = {
 
 def test_first_runs_fill_every_table(pipeline: Pipeline, first: Snapshot) -> None:
     assert pipeline.first_states == dict.fromkeys(DAGS, "success")
-    assert not [table for table, (rows, _) in first.items() if rows == 0]
+    # Nothing was restated yet.
+    assert {table for table, (rows, _) in first.items() if rows == 0} == {"energy.power_revisions"}
 
 
 def test_the_ledger_accounts_for_every_raw_row(pipeline: Pipeline, first: Snapshot) -> None:
