@@ -96,3 +96,48 @@
 {% macro day_text(day, language) -%}
   format_date('{{ "%d/%m/%Y" if language == "fr" else "%F" }}', {{ day }})
 {%- endmacro %}
+
+{#- The languages of the answers. -#}
+{% macro languages() %}
+  {{ return(['en', 'fr']) }}
+{% endmacro %}
+
+{#- What is said where nothing can be. -#}
+{% macro not_enough(language) -%}
+  {{ {'en': 'Not enough data.', 'fr': 'Pas assez de données.'}[language] }}
+{%- endmacro %}
+
+{#- Query: one row a source, with its name in each language. -#}
+{% macro source_names() %}
+  select *
+  from
+    unnest([
+      {%- for source, words in source_words().items() %}
+        struct('{{ source }}' as source, '{{ words.en }}' as name_en, '{{ words.fr }}' as name_fr){{ ',' if not loop.last }}
+      {%- endfor %}
+    ])
+{% endmacro %}
+
+{#-
+  Query: the relationships over all years and seasons, each with its `finding`. A link is worth a word where its interval
+  leaves 0 out and |r| is at least 0.1.
+-#}
+{% macro links_with_finding() %}
+  select
+    *,
+    case
+      when direction is null then 'unknown'
+      when abs(r) < 0.1 then 'none'
+      else direction
+    end as finding
+  from {{ ref('relationships') }}
+  where period = 'all' and season_filter = 'all'
+{% endmacro %}
+
+{#- Query: the first and the last day under a condition. -#}
+{% macro span_of_days(condition) %}
+  select
+    min(if({{ condition }}, day, null)) as first_day,
+    max(if({{ condition }}, day, null)) as last_day
+  from {{ ref('energy_climate_daily') }}
+{% endmacro %}
