@@ -15,11 +15,23 @@
   extract(year from date_add({{ day }}, interval 1 month))
 {%- endmacro %}
 
+{#- April to October: when gas goes into the storages. In the other months it is withdrawn. -#}
+{% macro is_injection(day) -%}
+  extract(month from {{ day }}) between 4 and 10
+{%- endmacro %}
+
 {#- First day of the gas campaign: April for injection, November for withdrawal. -#}
 {% macro campaign_start(day) -%}
   if(
-    extract(month from {{ day }}) between 4 and 10,
+    {{ is_injection(day) }},
     date_add(date_trunc({{ day }}, year), interval 3 month),
     date_add(date_trunc(date_sub({{ day }}, interval 3 month), year), interval 10 month)
+  )
+{%- endmacro %}
+
+{#- Hours of the civil days from the first to the last: 23 and 25 a day when clocks change. -#}
+{% macro civil_hours(first_day, last_day) -%}
+  timestamp_diff(
+    timestamp(date_add({{ last_day }}, interval 1 day), 'Europe/Paris'), timestamp({{ first_day }}, 'Europe/Paris'), hour
   )
 {%- endmacro %}

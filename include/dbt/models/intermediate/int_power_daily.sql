@@ -64,9 +64,7 @@ daily as (
 select
   day,
   measured_hours,
-  -- 23 and 25 hours on the days when clocks change.
-  timestamp_diff(timestamp(date_add(day, interval 1 day), 'Europe/Paris'), timestamp(day, 'Europe/Paris'), hour)
-    as expected_hours,
+  {{ civil_hours('day', 'day') }} as expected_hours,
   consumption_mwh,
   production_mwh,
   {% for name in energies %}

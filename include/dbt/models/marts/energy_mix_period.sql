@@ -63,11 +63,11 @@ periods_of_days as (
         format(
           '%d-%s',
           extract(year from {{ campaign_start('days.day') }}),
-          if(extract(month from days.day) between 4 and 10, 'injection', 'withdrawal')
+          if({{ is_injection('days.day') }}, 'injection', 'withdrawal')
         ) as period,
         {{ campaign_start('days.day') }} as period_start,
         date_add(
-          {{ campaign_start('days.day') }}, interval if(extract(month from days.day) between 4 and 10, 7, 5) month
+          {{ campaign_start('days.day') }}, interval if({{ is_injection('days.day') }}, 7, 5) month
         ) as next_start
       )
     ]) as part
@@ -83,11 +83,7 @@ by_period as (
     sum(mix.energy_mw_minutes) as energy_mw_minutes,
     sum(mix.measured_hours) as measured_hours,
     -- Of all its days, those that nothing is known of included.
-    timestamp_diff(
-      timestamp(date_add(periods_of_days.period_end, interval 1 day), 'Europe/Paris'),
-      timestamp(periods_of_days.period_start, 'Europe/Paris'),
-      hour
-    ) as expected_hours,
+    {{ civil_hours('periods_of_days.period_start', 'periods_of_days.period_end') }} as expected_hours,
     date_diff(periods_of_days.period_end, periods_of_days.period_start, day) + 1 as days,
     countif(mix.is_complete) as complete_days
   from mix

@@ -6,8 +6,7 @@ with days as (
     *,
     -- A winter begins in November and has the name of both its years.
     extract(year from date_sub(day, interval 3 month)) as first_year,
-    timestamp_diff(timestamp(date_add(day, interval 1 day), 'Europe/Paris'), timestamp(day, 'Europe/Paris'), hour)
-      as hours
+    {{ civil_hours('day', 'day') }} as hours
   from {{ ref('energy_climate_daily') }}
   where {{ is_winter('day') }} and electricity_is_complete and heating_degree_days is not null
 ),
