@@ -42,8 +42,8 @@
   }[language] -%}
   case
     when {{ name }} not in ('positive', 'negative') then ''
-    when abs({{ name }}_r) < 0.3 then ' ({{ words[0] }})'
-    when abs({{ name }}_r) < 0.6 then ' ({{ words[1] }})'
+    when abs({{ name }}_r) < {{ var('moderate_from_r') }} then ' ({{ words[0] }})'
+    when abs({{ name }}_r) < {{ var('strong_from_r') }} then ' ({{ words[1] }})'
     else ' ({{ words[2] }})'
   end
 {%- endmacro %}
@@ -52,12 +52,14 @@
 {% macro too_little_text(days, language) -%}
   {%- if language == 'fr' -%}
     if(
-      coalesce({{ days }}, 0) < 730, 'Avec moins de deux ans des deux, la saison et l’influence ne se distinguent pas.',
+      coalesce({{ days }}, 0) < {{ var('least_days_beside_season') }},
+      'Avec moins de deux ans des deux, la saison et l’influence ne se distinguent pas.',
       'Ces séries varient si lentement que leurs jours en valent trop peu d’indépendants.'
     )
   {%- else -%}
     if(
-      coalesce({{ days }}, 0) < 730, 'With less than two years of both, season and influence cannot be told apart.',
+      coalesce({{ days }}, 0) < {{ var('least_days_beside_season') }},
+      'With less than two years of both, season and influence cannot be told apart.',
       'These series change so slowly that their days are worth too few independent ones.'
     )
   {%- endif -%}
@@ -120,14 +122,14 @@
 
 {#-
   Query: the relationships over all years and seasons, each with its `finding`. A link is worth a word where its interval
-  leaves 0 out and |r| is at least 0.1.
+  leaves 0 out and |r| is at least `weak_from_r`.
 -#}
 {% macro links_with_finding() %}
   select
     *,
     case
       when direction is null then 'unknown'
-      when abs(r) < 0.1 then 'none'
+      when abs(r) < {{ var('weak_from_r') }} then 'none'
       else direction
     end as finding
   from {{ ref('relationships') }}

@@ -78,42 +78,38 @@
   {{ return(units[column.split('_') | last]) }}
 {% endmacro %}
 
-{#- How sentences name a series, {language: words}. -#}
+{#- How the sentences of `relationships` name a series. -#}
 {% macro words_for(series) %}
   {%- set words = {
-    'temperature_mean_c': {'en': 'temperature', 'fr': 'la température'},
-    'gas_fullness_pct': {'en': 'the fullness of gas storage', 'fr': 'le remplissage des stockages de gaz'},
-    'gas_stock_gwh': {'en': 'the gas stock', 'fr': 'le stock de gaz'},
-    'gas_flow_gwh': {'en': 'the daily flow of gas into storage', 'fr': 'le flux journalier de gaz vers les stockages'},
-    'consumption_mwh': {'en': 'electricity consumption', 'fr': "la consommation d’électricité"},
-    'nuclear_mwh': {'en': 'nuclear production', 'fr': 'le nucléaire'},
-    'wind_mwh': {'en': 'wind production', 'fr': "l’éolien"},
-    'solar_mwh': {'en': 'solar production', 'fr': 'le solaire'},
-    'hydro_mwh': {'en': 'hydro production', 'fr': "l’hydraulique"},
-    'gas_mwh': {'en': 'gas production', 'fr': 'le gaz'},
-    'coal_mwh': {'en': 'coal production', 'fr': 'le charbon'},
-    'oil_mwh': {'en': 'oil production', 'fr': 'le fioul'},
-    'bioenergy_mwh': {'en': 'bioenergy production', 'fr': 'les bioénergies'},
-    'physical_exchange_mwh': {'en': 'the net physical import', 'fr': "l’import physique net"},
-    'commercial_volume_mwh': {'en': 'the volume of commercial exchanges', 'fr': 'le volume des échanges commerciaux'},
-    'commercial_import_mwh': {'en': 'commercial imports', 'fr': 'les imports commerciaux'},
-    'commercial_export_mwh': {'en': 'commercial exports', 'fr': 'les exports commerciaux'}
+    'temperature_mean_c': 'temperature',
+    'gas_fullness_pct': 'the fullness of gas storage',
+    'gas_stock_gwh': 'the gas stock',
+    'gas_flow_gwh': 'the daily flow of gas into storage',
+    'consumption_mwh': 'electricity consumption',
+    'nuclear_mwh': 'nuclear production',
+    'wind_mwh': 'wind production',
+    'solar_mwh': 'solar production',
+    'hydro_mwh': 'hydro production',
+    'gas_mwh': 'gas production',
+    'coal_mwh': 'coal production',
+    'oil_mwh': 'oil production',
+    'bioenergy_mwh': 'bioenergy production',
+    'physical_exchange_mwh': 'the net physical import',
+    'commercial_volume_mwh': 'the volume of commercial exchanges',
+    'commercial_import_mwh': 'commercial imports',
+    'commercial_export_mwh': 'commercial exports'
   } -%}
   {%- set borders = {
-    'england': {'en': 'England', 'fr': "l’Angleterre"},
-    'spain': {'en': 'Spain', 'fr': "l’Espagne"},
-    'italy': {'en': 'Italy', 'fr': "l’Italie"},
-    'switzerland': {'en': 'Switzerland', 'fr': 'la Suisse'},
-    'germany_belgium': {'en': 'Germany and Belgium', 'fr': "l’Allemagne et la Belgique"}
+    'england': 'England',
+    'spain': 'Spain',
+    'italy': 'Italy',
+    'switzerland': 'Switzerland',
+    'germany_belgium': 'Germany and Belgium'
   } -%}
   {%- for border, name in borders.items() -%}
     {%- do words.update({
-      'import_' ~ border ~ '_mwh': {
-        'en': 'commercial imports from ' ~ name.en, 'fr': 'les imports commerciaux depuis ' ~ name.fr
-      },
-      'export_' ~ border ~ '_mwh': {
-        'en': 'commercial exports to ' ~ name.en, 'fr': 'les exports commerciaux vers ' ~ name.fr
-      }
+      'import_' ~ border ~ '_mwh': 'commercial imports from ' ~ name,
+      'export_' ~ border ~ '_mwh': 'commercial exports to ' ~ name
     }) -%}
   {%- endfor -%}
   {{ return(words[series]) }}

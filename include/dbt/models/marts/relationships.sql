@@ -43,7 +43,7 @@ names as (
   from
     unnest([
       {% for series in relationship_series() %}
-        struct('{{ series }}' as series, '{{ words_for(series).en }}' as words, '{{ unit_of(series) }}' as unit)
+        struct('{{ series }}' as series, '{{ words_for(series) }}' as words, '{{ unit_of(series) }}' as unit)
         {{- ',' if not loop.last }}
       {% endfor %}
     ])
@@ -78,9 +78,9 @@ worded as (
       {{ number_text('r_high', 2) }}
     ) as evidence,
     case
-      when abs(r) < 0.1 then 'very weak'
-      when abs(r) < 0.3 then 'weak'
-      when abs(r) < 0.6 then 'moderate'
+      when abs(r) < {{ var('weak_from_r') }} then 'very weak'
+      when abs(r) < {{ var('moderate_from_r') }} then 'weak'
+      when abs(r) < {{ var('strong_from_r') }} then 'moderate'
       else 'strong'
     end as strength,
     concat('r = ', {{ number_text('other_r', 2) }}) as other_evidence
