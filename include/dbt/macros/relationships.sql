@@ -72,6 +72,46 @@
   )
 {%- endmacro %}
 
+{#- Slope of the least squares, y over x, from a count and four sums; null where x does not vary. -#}
+{% macro least_squares(n, sum_x, sum_y, sum_xx, sum_xy) -%}
+  safe_divide(
+    {{ n }} * cast({{ sum_xy }} as float64) - cast({{ sum_x }} as float64) * {{ sum_y }},
+    {{ n }} * cast({{ sum_xx }} as float64) - cast({{ sum_x }} as float64) * {{ sum_x }}
+  )
+{%- endmacro %}
+
+{#- Query: one row a distance of `autocorrelation_lags`, with the days that it stands for. -#}
+{% macro autocorrelation_distances() %}
+  select *
+  from
+    unnest([
+      {% for distance in autocorrelation_lags() %}
+        struct({{ distance.lag }} as distance, {{ distance.days * 1.0 }} as stands_for){{ ',' if not loop.last }}
+      {% endfor %}
+    ])
+{% endmacro %}
+
+{#- The least product of two curves' autocorrelations up to a distance. -#}
+{% macro least_so_far(product, curves, distance) -%}
+  min(coalesce({{ product }}, 0)) over (
+    partition by {{ curves }}
+    order by {{ distance }}
+  )
+{%- endmacro %}
+
+{#-
+  Bartlett: how many days of two curves are worth one independent day, from the columns `product`, `least_so_far` and
+  `stands_for` of each distance, up to the first at which the product is no longer positive.
+-#}
+{% macro inflation() -%}
+  round(1 + 2 * sum(if(least_so_far > 0, stands_for * product, 0)), 6)
+{%- endmacro %}
+
+{#- Standard deviations of a normal distribution on either side of its mean that hold 95 % of it. -#}
+{% macro z95() -%}
+  1.959963984540054
+{%- endmacro %}
+
 {#- The unit of a column, from the ending of its name. -#}
 {% macro unit_of(column) %}
   {%- set units = {'mwh': 'MWh', 'gwh': 'GWh', 'c': '°C', 'pct': '%'} -%}

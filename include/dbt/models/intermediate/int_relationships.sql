@@ -214,14 +214,7 @@ sums as (
 
 -- How long each curve remembers: its correlation with itself some days later.
 distances as (
-  select *
-  from
-    unnest([
-      {% for distance in autocorrelation_lags() %}
-        struct({{ distance.lag }} as distance, {{ distance.days * 1.0 }} as stands_for)
-        {{- ',' if not loop.last }}
-      {% endfor %}
-    ])
+  {{ autocorrelation_distances() }}
 ),
 
 remembered as (
@@ -282,10 +275,10 @@ products as (
     shapes.lag_days,
     x.stands_for,
     x.autocorrelation * y.autocorrelation as product,
-    min(coalesce(x.autocorrelation * y.autocorrelation, 0)) over (
-      partition by pairs.question, pairs.x, pairs.y, shapes.method, shapes.lag_days
-      order by x.distance
-    ) as least_so_far
+    {{ least_so_far(
+      'x.autocorrelation * y.autocorrelation', 'pairs.question, pairs.x, pairs.y, shapes.method, shapes.lag_days',
+      'x.distance'
+    ) }} as least_so_far
   from pairs
   cross join shapes
   inner join autocorrelations as x
@@ -301,7 +294,7 @@ inflations as (
     y,
     method,
     lag_days,
-    round(1 + 2 * sum(if(least_so_far > 0, stands_for * product, 0)), 6) as inflation
+    {{ inflation() }} as inflation
   from products
   group by 1, 2, 3, 4, 5
 ),
@@ -347,10 +340,8 @@ correlated as (
     ) as r,
     if(
       sums.n >= 3,
-      safe_divide(
-        sums.n * cast(sums.sum_xy as float64) - cast(sums.sum_x as float64) * sums.sum_y,
-        sums.n * cast(sums.sum_xx as float64) - cast(sums.sum_x as float64) * sums.sum_x
-      ) * y_ranges.step / x_ranges.step,
+      {{ least_squares('sums.n', 'sums.sum_x', 'sums.sum_y', 'sums.sum_xx', 'sums.sum_xy') }}
+      * y_ranges.step / x_ranges.step,
       null
     ) as slope
   from rows_wanted as wanted
@@ -381,7 +372,7 @@ bounded as (
   select
     *,
     if(n_effective > 3, atanh(least(greatest(r, -0.999999999), 0.999999999)), null) as z,
-    if(n_effective > 3, 1.959963984540054 / sqrt(n_effective - 3), null) as half_width
+    if(n_effective > 3, {{ z95() }} / sqrt(n_effective - 3), null) as half_width
   from correlated
 )
 

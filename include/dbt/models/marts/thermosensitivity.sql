@@ -50,14 +50,7 @@ fits as (
     winter,
     n,
     sum_xx - cast(sum_x as float64) * sum_x / n as spread_x,
-    if(
-      n >= 3,
-      safe_divide(
-        n * cast(sum_xy as float64) - cast(sum_x as float64) * sum_y,
-        n * cast(sum_xx as float64) - cast(sum_x as float64) * sum_x
-      ),
-      null
-    ) as slope,
+    if(n >= 3, {{ least_squares('n', 'sum_x', 'sum_y', 'sum_xx', 'sum_xy') }}, null) as slope,
     sum_x / n as mean_x,
     sum_y / n as mean_y,
     if(n >= 3, {{ pearson('n', 'sum_x', 'sum_y', 'sum_xx', 'sum_yy', 'sum_xy') }}, null) as r,
@@ -78,13 +71,7 @@ residuals as (
 ),
 
 distances as (
-  select *
-  from
-    unnest([
-      {% for distance in autocorrelation_lags() %}
-        struct({{ distance.lag }} as distance, {{ distance.days * 1.0 }} as stands_for){{ ',' if not loop.last }}
-      {% endfor %}
-    ])
+  {{ autocorrelation_distances() }}
 ),
 
 remembered as (
@@ -120,10 +107,7 @@ autocorrelations as (
 bounded_products as (
   select
     *,
-    min(coalesce(product, 0)) over (
-      partition by y, winter
-      order by distance
-    ) as least_so_far
+    {{ least_so_far('product', 'y, winter', 'distance') }} as least_so_far
   from autocorrelations
 ),
 
@@ -131,7 +115,7 @@ inflations as (
   select
     y,
     winter,
-    round(1 + 2 * sum(if(least_so_far > 0, stands_for * product, 0)), 6) as inflation
+    {{ inflation() }} as inflation
   from bounded_products
   group by 1, 2
 ),
@@ -170,9 +154,9 @@ select
   coalesce(figures.n, 0) as n,
   coalesce(round(figures.n_effective, 1), 0) as n_effective,
   round(figures.mw_per_c, 3) as mw_per_c,
-  round(if(figures.n_effective > 3, figures.mw_per_c - 1.959963984540054 * figures.error_mw_per_c, null), 3)
+  round(if(figures.n_effective > 3, figures.mw_per_c - {{ z95() }} * figures.error_mw_per_c, null), 3)
     as mw_per_c_low,
-  round(if(figures.n_effective > 3, figures.mw_per_c + 1.959963984540054 * figures.error_mw_per_c, null), 3)
+  round(if(figures.n_effective > 3, figures.mw_per_c + {{ z95() }} * figures.error_mw_per_c, null), 3)
     as mw_per_c_high,
   round((figures.mean_y - figures.slope * figures.mean_x) / 100, 3) as base_mw,
   round(figures.r * figures.r, 9) as r2
