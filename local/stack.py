@@ -157,13 +157,18 @@ class Source:
         """The source as a connection of Airflow's, ``standin`` where there is no live one.
 
         As JSON: in an address Airflow takes the path for something else.
+
+        Raises:
+            LocalError: the live one does not say where it is.
         """
         if not self.connection:
             return json.dumps({"conn_type": "http", "host": standin})
+        address = self.address
         if self.connection.lstrip().startswith("{"):
-            return self.connection
-        extra = dict(parse_qsl(urlsplit(self.connection).query))
-        live = {"conn_type": "http", "host": self.address.base_url, "password": self.address.api_key, "extra": extra}
+            extra = json.loads(self.connection).get("extra")
+        else:
+            extra = dict(parse_qsl(urlsplit(self.connection).query))
+        live = {"conn_type": "http", "host": address.base_url, "password": address.api_key, "extra": extra or {}}
         return json.dumps(live)
 
 

@@ -9,6 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 ODRE: Final = "https://odre.opendatasoft.com"
 API_PATH: Final = "/api/explore/v2.1"
+SCHEMES: Final = ("http", "https")
+NO_ADDRESS: Final = f"it must begin with http:// or https://, as {ODRE} does"
 
 
 @dataclass(frozen=True)
@@ -27,21 +29,44 @@ class Address:
         """
         if text.lstrip().startswith("{"):
             parts = json.loads(text)
-            host = str(parts.get("host") or "")
-            if not host:
-                raise ValueError("it names no host")
-            if "://" not in host:
-                host = f"{parts.get('schema') or 'https'}://{host}"
-            if parts.get("port") and not host.rpartition(":")[2].isdigit():
-                host = f"{host}:{parts['port']}"
-            return cls(_base(host), parts.get("password") or None)
+            names = ("host", "conn_type", "schema", "port", "password")
+            return cls.of(**{name: str(parts[name]) for name in names if parts.get(name)})
         split = urlsplit(text.strip())
-        password = unquote(split.password) if split.password else None
-        return cls(_base(f"{split.scheme}://{split.netloc.rpartition('@')[2]}{split.path}"), password)
+        if split.scheme not in SCHEMES or not split.hostname:
+            raise ValueError(NO_ADDRESS)
+        # Taken apart as Airflow does it, which calls the path a schema.
+        return cls.of(split.netloc, conn_type=split.scheme, schema=split.path.strip("/"))
 
+    @classmethod
+    def of(
+        cls,
+        host: str | None = None,
+        *,
+        conn_type: str | None = None,
+        schema: str | None = None,
+        port: str | int | None = None,
+        password: str | None = None,
+    ) -> Address:
+        """From the fields of an Airflow connection.
 
-def _base(address: str) -> str:
-    split = urlsplit(address)
-    if split.scheme not in ("http", "https") or not split.hostname:
-        raise ValueError(f"it must begin with http:// or https://, as {ODRE} does")
-    return address.rstrip("/").removesuffix(API_PATH)
+        A host without a scheme takes ``schema`` for one, else the connection's type, else https; a schema that is no
+        scheme is a path. A port in the host itself wins; a password there is the key where ``password`` is none.
+
+        Raises:
+            ValueError: they name no portal.
+        """
+        if not host:
+            raise ValueError(f"it names no host, such as {ODRE}")
+        if "://" not in host:
+            host = f"{next((name for name in (schema, conn_type) if name in SCHEMES), 'https')}://{host}"
+        split = urlsplit(host)
+        if split.scheme not in SCHEMES or not split.hostname:
+            raise ValueError(NO_ADDRESS)
+        place = split.netloc.rpartition("@")[2]
+        if split.port is None and port:
+            place = f"{place.rstrip(':')}:{int(port)}"
+        path = split.path.rstrip("/")
+        if schema and schema not in SCHEMES:
+            path = f"{path}/{schema.strip('/')}"
+        base_url = f"{split.scheme}://{place}{path}".removesuffix(API_PATH)
+        return cls(base_url, password or (unquote(split.password) if split.password else None))

@@ -22,7 +22,7 @@ import requests
 import urllib3
 from requests.auth import AuthBase
 
-from odre.address import API_PATH
+from odre.address import API_PATH, Address
 
 log = logging.getLogger(__name__)
 
@@ -196,9 +196,8 @@ class OdreClient:
         sleep: Callable[[float], object] = time.sleep,
         session: requests.Session | None = None,
     ) -> None:
-        if not base_url.lower().startswith(("http://", "https://")):
-            raise ValueError(f"The source's address must begin with http:// or https://, unlike {base_url!r}")
-        self.base_url = base_url.rstrip("/").removesuffix(API_PATH)
+        address = Address.parse(base_url)
+        self.base_url = address.base_url
         self.max_tries = max_tries
         self._timeout = timeout
         self._back_off_s = back_off_s
@@ -206,7 +205,8 @@ class OdreClient:
         self._grace_s = grace_s
         self._sleep = sleep
         self._session = session or requests.Session()
-        self._auth = _ApiKey(api_key) if api_key else None
+        key = api_key or address.api_key
+        self._auth = _ApiKey(key) if key else None
 
     def metadata(self, dataset: str) -> Metadata:
         """Freshness mark and fields of a dataset.

@@ -11,6 +11,7 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowFailException
 from google.cloud import bigquery
 
+from odre.address import Address
 from odre.client import TIMEOUT, OdreClient
 from odre.settings import Settings
 
@@ -47,25 +48,20 @@ class OdreHook(BaseHook):
             AirflowFailException: the connection names no address, or has an extra that it cannot have.
         """
         connection = self.get_connection(self.odre_conn_id)
-        host = connection.host or ""
-        if not host:
-            raise self._unusable("it names no host, such as https://odre.opendatasoft.com")
-        if "://" not in host:
-            # Written as an address, https://host, the scheme becomes the connection's type.
-            by_type = connection.conn_type if connection.conn_type in ("http", "https") else "https"
-            host = f"{connection.schema or by_type}://{host}"
-        if connection.port:
-            host = f"{host}:{connection.port}"
         try:
-            return OdreClient(host, connection.password or None, **self._patience(connection.extra_dejson))
+            address = Address.of(
+                connection.host,
+                conn_type=connection.conn_type,
+                schema=connection.schema,
+                port=connection.port,
+                password=connection.password,
+            )
+            return OdreClient(address.base_url, address.api_key, **self._patience(connection.extra_dejson))
         except ValueError as error:
-            raise self._unusable(str(error)) from error
-
-    def _unusable(self, cause: str) -> AirflowFailException:
-        return AirflowFailException(
-            f"The connection {self.odre_conn_id} cannot be used: {cause}. "
-            "Correct it, then clear the task: see docs/runbooks/source-down.md"
-        )
+            raise AirflowFailException(
+                f"The connection {self.odre_conn_id} cannot be used: {error}. "
+                "Correct it, then clear the task: see docs/runbooks/source-down.md"
+            ) from error
 
     def _patience(self, extra: Mapping[str, Any]) -> dict[str, Any]:
         """The client's options that a connection's extra sets; what others put there is left alone."""

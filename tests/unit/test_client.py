@@ -256,7 +256,7 @@ def test_the_base_path_may_be_part_of_the_address(portal: Portal) -> None:
 
 
 def test_an_address_without_scheme_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"must begin with http.*odre\.example"):
+    with pytest.raises(ValueError, match="must begin with http"):
         OdreClient("odre.example")
 
 

@@ -9,6 +9,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from odre import hooks
+from odre.address import Address
+from odre.client import OdreClient
 from odre.hooks import PATIENCE, OdreHook
 
 
@@ -24,10 +26,11 @@ def made(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return seen
 
 
-def connect(monkeypatch: pytest.MonkeyPatch, connection: str | dict[str, Any]) -> None:
+def connect(monkeypatch: pytest.MonkeyPatch, connection: str | dict[str, Any]) -> str:
     text = connection if isinstance(connection, str) else json.dumps({"conn_type": "http", **connection})
     monkeypatch.setenv("AIRFLOW_CONN_ODRE_DEFAULT", text)
     OdreHook().get_conn()
+    return text
 
 
 @pytest.mark.parametrize(
@@ -36,14 +39,29 @@ def connect(monkeypatch: pytest.MonkeyPatch, connection: str | dict[str, Any]) -
         ("https://odre.example", "https://odre.example", None),
         ({"host": "https://odre.example", "password": "k"}, "https://odre.example", "k"),
         ({"host": "odre.example", "port": 8443}, "http://odre.example:8443", None),
+        ({"host": "localhost", "port": 8090, "conn_type": "https"}, "https://localhost:8090", None),
+        ({"host": "odre.example", "conn_type": "odre"}, "https://odre.example", None),
         ({"host": "odre.example", "schema": "https"}, "https://odre.example", None),
+        ({"host": "http://odre.example:1", "port": 2}, "http://odre.example:1", None),
+        ({"host": "[::1]", "port": 2}, "http://[::1]:2", None),
+        ({"host": "https://user:k%2F@odre.example/"}, "https://odre.example", "k/"),
+        ({"host": "https://user:other@odre.example", "password": "k"}, "https://odre.example", "k"),
+        ("https://user:k%2F@odre.example:8443/api/explore/v2.1?read_timeout=120", "https://odre.example:8443", "k/"),
+        ("http://odre.example/https", "https://odre.example", None),
+        ("https://proxy.example/odre/", "https://proxy.example/odre", None),
     ],
 )
-def test_a_connection_names_the_portal(
-    monkeypatch: pytest.MonkeyPatch, made: dict[str, Any], connection: str, host: str, key: str | None
+def test_a_connection_names_the_portal_to_airflow_and_to_all_others(
+    monkeypatch: pytest.MonkeyPatch,
+    made: dict[str, Any],
+    connection: str | dict[str, Any],
+    host: str,
+    key: str | None,
 ) -> None:
-    connect(monkeypatch, connection)
+    text = connect(monkeypatch, connection)
     assert made == {"host": host, "key": key, "timeout": (10, 120)}
+    assert Address.parse(text) == Address(host, key)
+    assert OdreClient(host).base_url == host
 
 
 def test_the_extra_sets_how_patient_requests_are(monkeypatch: pytest.MonkeyPatch, made: dict[str, Any]) -> None:
@@ -67,6 +85,7 @@ def test_the_extra_sets_how_patient_requests_are(monkeypatch: pytest.MonkeyPatch
     [
         ({"host": ""}, "names no host"),
         ({"host": "ftp://odre.example"}, "must begin with http"),
+        ({"host": "https://odre.example:http"}, "'http'"),
         (
             {"host": "https://odre.example", "extra": {"max_tries": 0}},
             "max_tries in its extra is 0, not a number of at",

@@ -211,23 +211,30 @@ def test_the_live_source_is_what_the_connection_names() -> None:
     [
         (f"{ODRE}/api/explore/v2.1?read=5", ODRE, None, {"read": "5"}),
         ("http://:secret-key@127.0.0.1:8090", "http://127.0.0.1:8090", "secret-key", {}),
+        (' {"conn_type": "http", "host": "a", "port": 1, "extra": {"read": 5}}', "http://a:1", None, {"read": 5}),
+        ('{"host": "https://user:secret-key@odre.example"}', "https://odre.example", "secret-key", {}),
     ],
 )
-def test_airflow_is_told_the_source_as_json(connection: str, host: str, key: str | None, extra: dict[str, str]) -> None:
+def test_airflow_is_told_the_source_as_json(
+    connection: str, host: str, key: str | None, extra: dict[str, object]
+) -> None:
     told = json.loads(Source("live", connection=connection).airflow_connection(""))
     assert told == {"conn_type": "http", "host": host, "password": key, "extra": extra}
 
 
-def test_a_connection_in_json_is_told_as_it_is() -> None:
-    written = ' {"conn_type": "http", "host": "odre.example", "extra": {"read": 5}}'
-    assert Source("live", connection=written).airflow_connection("") == written
+def test_a_connection_in_json_is_told_by_its_address() -> None:
     assert json.loads(Source("sample").airflow_connection("http://127.0.0.1:1"))["host"] == "http://127.0.0.1:1"
 
 
-@pytest.mark.parametrize("connection", ["odre.opendatasoft.com", "{not json", "ftp://odre.example", '{"port": 1}'])
+@pytest.mark.parametrize(
+    "connection",
+    ["odre.opendatasoft.com", "{not json", "ftp://odre.example", '{"port": 1}', '{"host": "a", "port": "b"}'],
+)
 def test_what_is_no_address_is_said_in_one_line(connection: str) -> None:
     with pytest.raises(LocalError, match="AIRFLOW_CONN_ODRE_DEFAULT is no address"):
         check_live(Source("live", connection=connection))
+    with pytest.raises(LocalError, match="AIRFLOW_CONN_ODRE_DEFAULT is no address"):
+        Source("live", connection=connection).airflow_connection("")
 
 
 class Portal(BaseHTTPRequestHandler):
