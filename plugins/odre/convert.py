@@ -40,7 +40,7 @@ from odre.quarantine import (
 )
 
 #: Bytes of CSV parsed at once; a row group is larger, so that a file's bytes do not depend on how the stream was cut.
-BLOCK_BYTES: Final = 4 << 20
+BLOCK_BYTES: Final = 2 << 20
 
 
 @dataclass(frozen=True)

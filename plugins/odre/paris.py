@@ -8,7 +8,7 @@ from __future__ import annotations
 import calendar
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -55,6 +55,7 @@ def check_local_time(table: pa.Table, contract: Contract) -> tuple[pa.Table, Ite
     return table.filter(pc.invert(differs)), rejected()
 
 
+@lru_cache(maxsize=1440)
 def _microseconds_of_day(text: str) -> int:
     """A time of day, ``HH:MM`` or ``HH:MM:SS``, in microseconds; -1 where it is none."""
     try:

@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 from odre.contracts import Contract
 
 ROW_GROUP_ROWS: Final = 1 << 15
+#: What goes to the file at once.
+WRITE_BYTES: Final = 1 << 20
 
 
 class HashedFile:
@@ -68,8 +70,10 @@ class RowGroupWriter:
 
     def __init__(self, file: HashedFile, contract: Contract) -> None:
         strings = [column.name for column in contract.columns if column.type == "STRING"]
+        # Parquet comes in hundreds of small pieces, and each would wait for Python's lock.
+        self._buffered = pa.BufferedOutputStream(pa.PythonFile(file, mode="w"), WRITE_BYTES)
         self._writer = pq.ParquetWriter(
-            file,
+            self._buffered,
             contract.arrow_schema,
             compression="zstd",
             # Figures hardly repeat: a dictionary of them costs time and bytes.
@@ -118,3 +122,4 @@ class RowGroupWriter:
         finally:
             self._thread.shutdown()
             self._writer.close()
+            self._buffered.flush()
