@@ -103,12 +103,13 @@ def follow_project() -> None:
     Never returns. An edit that dbt cannot read is printed, and the manifest before it stays.
 
     Raises:
-        LocalError: the project cannot be read at the start.
+        LocalError: the project cannot be read at the start, and no manifest is there.
     """
     code = _code()
-    failure = parse_project()
-    if failure and not MANIFEST.is_file():
-        raise LocalError(failure)
+    if failure := parse_project():
+        if not MANIFEST.is_file():
+            raise LocalError(failure)
+        print(failure, flush=True)
     unheard: set[Path] = set()
     while True:
         time.sleep(LOOK_EVERY)

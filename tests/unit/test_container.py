@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from local import container, health
+from local.basics import LocalError
 from local.lists import _pins
 from local.secret_files import MAKERS, secret
 from local.stack import SHARED_SETTINGS, USER, shared_settings
@@ -103,3 +104,24 @@ def test_a_service_without_an_address_is_as_the_api_server_reports_it(
 def test_a_service_that_nobody_answers_for_is_no_healthy_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(health.ADDRESSES, "storage", "http://127.0.0.1:9/")
     assert health.problem("storage").startswith("storage: ")
+
+
+class Stopped(Exception):
+    """The loop that never ends is left."""
+
+
+def test_a_dbt_project_that_cannot_be_read_is_told_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(_: float) -> None:
+        raise Stopped
+
+    monkeypatch.setattr(container, "MANIFEST", tmp_path / "manifest.json")
+    monkeypatch.setattr(container, "parse_project", lambda: "The dbt project cannot be read: why")
+    monkeypatch.setattr("local.container.time.sleep", stop)
+    with pytest.raises(LocalError, match="cannot be read: why"):
+        container.follow_project()
+    container.MANIFEST.touch()
+    with pytest.raises(Stopped):
+        container.follow_project()
+    assert capsys.readouterr().out == "The dbt project cannot be read: why\n"
