@@ -364,10 +364,12 @@ def check(
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; its exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        address = find_address(sys.argv[1:] if arguments is None else arguments, os.environ)
+        address = find_address(given, os.environ)
     except ValueError as error:
-        print(f"FAIL  the connection odre_default cannot be read: {error}", file=sys.stderr)
+        subject = "the address given" if given else "the connection odre_default"
+        print(f"FAIL  {subject} cannot be read: {error}", file=sys.stderr)
         return 1
     try:
         return check(address, report=Report(), sleep=time.sleep)

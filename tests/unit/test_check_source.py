@@ -303,8 +303,10 @@ def test_a_connection_that_cannot_be_read_is_one_line(
     connection: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_ODRE_DEFAULT", connection)
-    assert main([]) == 1
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    for arguments, subject in ([], "the connection odre_default"), ([connection], "the address given"):
+        assert main(arguments) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"FAIL  {subject} cannot be read: ")
 
 
 def test_the_key_is_sent_and_never_shown(checked: Checked, standin: Callable[..., str]) -> None:
