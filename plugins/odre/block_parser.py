@@ -5,7 +5,7 @@ Pure: no Airflow import.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,8 +93,15 @@ class BlockParser:
     def _parse_texts(self, block: bytes) -> ParsedBlock:
         """The careful way: cells as texts, cast column by column; a row with a bad cell is rejected."""
         misshapen: list[Rejected] = []
+
+        def skip(row: Any) -> str:
+            reason = f"wrong number of fields: {row.actual_columns} instead of {len(self.header)}"
+            misshapen.append(Rejected("", [Finding("", _shown(row.text), reason)]))
+            return "skip"
+
         try:
-            raw = self._read(marked_where_unreadable(block), dict.fromkeys(self.header, pa.string()), (), misshapen)
+            texts_only = dict.fromkeys(self.header, pa.string())
+            raw = self._read(marked_where_unreadable(block), texts_only, (), on_bad_row=skip)
         except pa.ArrowInvalid as error:
             raise UnreadableCsv(f"the CSV cannot be read: {error}") from error
         markers = pa.array(self._markers, pa.string())
@@ -127,23 +134,16 @@ class BlockParser:
         block: bytes,
         types: dict[str, pa.DataType],
         null_values: Sequence[str],
-        misshapen: list[Rejected] | None = None,
+        on_bad_row: Callable[[Any], str] | None = None,
     ) -> pa.Table:
-        """The block as Arrow parses it; rows with a wrong number of fields go to ``misshapen``, or are an error."""
-
-        def skip(row: Any) -> str:
-            assert misshapen is not None
-            reason = f"wrong number of fields: {row.actual_columns} instead of {len(self.header)}"
-            misshapen.append(Rejected("", [Finding("", _shown(row.text), reason)]))
-            return "skip"
-
+        """The block as Arrow parses it; ``on_bad_row`` is told of rows with a wrong number of fields, else an error."""
         table = pa_csv.read_csv(
             pa.BufferReader(block),
             read_options=pa_csv.ReadOptions(column_names=self.header, block_size=len(block) + 1, use_threads=False),
             parse_options=pa_csv.ParseOptions(
                 delimiter=";",
                 newlines_in_values=b'"' in block,
-                invalid_row_handler=None if misshapen is None else skip,
+                invalid_row_handler=on_bad_row,
             ),
             convert_options=pa_csv.ConvertOptions(
                 column_types=types, null_values=list(null_values), strings_can_be_null=bool(null_values)

@@ -177,7 +177,6 @@ class OdreClient:
         deadline_s: seconds after which a body that is still coming is given up.
         grace_s: seconds after which it must have come at :data:`SLOWEST_BYTES_PER_S`.
         sleep: how to wait between tries.
-        session: the ``requests`` session to use.
 
     Raises:
         ValueError: ``base_url`` is not an ``http`` or ``https`` address.
@@ -194,7 +193,6 @@ class OdreClient:
         deadline_s: float = 900,
         grace_s: float = 60,
         sleep: Callable[[float], object] = time.sleep,
-        session: requests.Session | None = None,
     ) -> None:
         address = Address.parse(base_url)
         self.base_url = address.base_url
@@ -204,7 +202,7 @@ class OdreClient:
         self._deadline_s = deadline_s
         self._grace_s = grace_s
         self._sleep = sleep
-        self._session = session or requests.Session()
+        self._session = requests.Session()
         key = api_key or address.api_key
         self._auth = _ApiKey(key) if key else None
 
