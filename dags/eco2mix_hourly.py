@@ -18,7 +18,7 @@ with DAG(
     description="Electricity mix from ODRÉ to the marts",
     schedule=CronTriggerTimetable("20 * * * *", timezone="Europe/Paris", run_immediately=True),
     catchup=False,
-    max_active_runs=4,
+    max_active_runs=4,  # three backfills, and the scheduled run beside them
     dagrun_timeout=timedelta(hours=12),
     is_paused_upon_creation=False,
     default_args=default_args(),

@@ -18,7 +18,7 @@ with DAG(
     description="Gas in storage from ODRÉ to the marts",
     schedule=CronTriggerTimetable("0 11 * * *", timezone="Europe/Paris", run_immediately=True),
     catchup=False,
-    max_active_runs=4,
+    max_active_runs=4,  # three backfills, and the scheduled run beside them
     dagrun_timeout=timedelta(hours=6),
     is_paused_upon_creation=False,
     default_args=default_args(),

@@ -41,7 +41,7 @@ def is_text(block: bytes) -> bool:
 
 
 def marked_where_unreadable(block: bytes) -> bytes:
-    """The block as UTF-8, with :data:`UNREADABLE` for each byte that is none, or NUL."""
+    """The block with :data:`UNREADABLE` in place of what is no UTF-8, and of each NUL."""
     try:
         if is_text(block):
             block.decode()

@@ -15,7 +15,8 @@ from odre.address import Address
 from odre.client import TIMEOUT, OdreClient
 from odre.settings import Settings
 
-#: What a connection's extra may set: the client's option for it, and its least value. All but the tries are seconds.
+#: What a connection's extra may set: the client's option for it (``connect`` and ``read`` are the two of ``timeout``),
+#: and its least value. All but the tries are seconds.
 PATIENCE: Final = {
     "connect_timeout": ("connect", 0.001),
     "read_timeout": ("read", 0.001),

@@ -111,8 +111,7 @@ class BuildGateOperator(BaseOperator):
 
     Current means: the DAG's last successful build is of the same dbt project and later than the last load of its
     datasets, so that a build that failed is made up for although the source did not change. A run that somebody cleared
-    builds all the same. Returns ``started_at`` and
-    ``project_hash``, each an XCom of its own.
+    builds all the same. Returns ``started_at`` and ``project_hash``, each an XCom of its own.
     """
 
     def __init__(self, *, datasets: Sequence[str], settings: Settings, **kwargs: Any) -> None:
@@ -165,8 +164,8 @@ def dbt_build(datasets: Sequence[str], after: BaseOperator, before: BaseOperator
         ),
         operator_args={
             "install_deps": False,
-            # A model may fail for BigQuery's sake; what fails twice within seconds fails for its own.
             "pool": DBT_POOL.name,
+            # A model may fail for BigQuery's sake; what fails twice within seconds fails for its own.
             "retries": 1,
             "retry_delay": timedelta(seconds=10),
             # Unit tests prove the SQL when it changes (make test), not the data on every run.

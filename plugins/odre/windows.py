@@ -94,8 +94,8 @@ class Window:
 
         Args:
             months: length of a piece; boundaries are the multiples of it since year 0 (12 → each 1 January).
-            first: the source's first instant; nothing is cut before it, nor before any
-                instant of a measure. ``None`` = the source is empty: one piece.
+            first: the source's first instant; nothing is cut before it, nor before any instant of a measure.
+                ``None`` = the source is empty: one piece.
             now: nothing is cut after it, since what a source publishes ahead is little.
 
         The pieces are disjoint and together exactly the window: the outermost ones keep its bounds, open or not.
