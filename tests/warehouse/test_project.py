@@ -207,5 +207,5 @@ def test_the_documentation_is_one_file_that_asks_nobody(
     text = page.read_text(encoding="utf-8")
     assert page.is_relative_to(tmp_path)
     assert all(f"model.energy.{mart}" in text for mart in MARTS)
-    assert all(f"exposure.energy.{reader}" in text for reader in ("dashboard", "answers"))
+    assert all(f"exposure.energy.{reader}" in text for reader in ("queries", "answers"))
     assert re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=.?(?:https?:)?//[^> ]*", text) == []
