@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Final
 
 from local import environments, lists
-from local.basics import LOCAL, ROOT, LocalError, clean_environment, elapsed, say, since_start, step
+from local.basics import LOCAL, ROOT, LocalError, Stopped, clean_environment, elapsed, say, since_start, step
 from local.compose import SAMPLE, Compose
 from local.http import HttpError
 from local.processes import Processes
@@ -26,10 +26,6 @@ from local.runs import Follower, adopt_or_trigger
 from local.stack import DAGS, DBT_PROJECT, USER, VARIABLES, Ports, Source, Stack, check_live
 from local.warehouse import Warehouse
 from odre.settings import Settings
-
-
-class Stopped(BaseException):
-    """The user, or the system, asks the command to end."""
 
 
 def demo() -> int:
@@ -383,7 +379,7 @@ def main() -> int:
         print(f"error: No space is left on the disk ({error.filename or Path.cwd()}): make room", file=sys.stderr)
         return 1
     except Stopped as stopped:
-        return 128 + int(stopped.args[0])
+        return 128 + stopped.number
 
 
 if __name__ == "__main__":

@@ -21,6 +21,15 @@ class LocalError(Exception):
     """Something that the user can mend: the message is one line that says what and how."""
 
 
+class Stopped(BaseException):
+    """The user, or the system, asks the command to end; ``number`` is the signal's."""
+
+    def __init__(self, number: int) -> None:
+        """Keep the signal."""
+        super().__init__(number)
+        self.number = number
+
+
 def elapsed(seconds: float) -> str:
     """Seconds as ``m:ss``.
 

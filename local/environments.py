@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from local.basics import LOCAL, ROOT, LocalError, check_disk, clean_environment, python_version, step
+from local.basics import LOCAL, ROOT, LocalError, Stopped, check_disk, clean_environment, python_version, step
 from local.processes import run_logged
 
 REQUIREMENTS: Final = ROOT / "requirements"
@@ -211,11 +211,22 @@ def run_in(python: Path, *arguments: str, environment: dict[str, str] | None = N
     with subprocess.Popen(command, cwd=ROOT, env=with_path(base, python)) as process:
         try:
             return process.wait()
-        except BaseException:
-            # It may have servers of its own to end: interrupted, not killed, and waited for.
-            process.send_signal(signal.SIGINT)
+        except BaseException as reason:
+            # It may have servers of its own to end: interrupted, not killed, and waited for. Once: a second interrupt
+            # would break that off.
+            if not (isinstance(reason, Stopped) and reason.number == signal.SIGINT and _in_foreground()):
+                process.send_signal(signal.SIGINT)
             process.wait()
             raise
+
+
+def _in_foreground() -> bool:
+    """Whether Ctrl-C on the terminal reaches this process, and with it those that it started."""
+    try:
+        with Path("/dev/tty").open() as terminal:
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    except OSError:
+        return False
 
 
 def with_path(environment: dict[str, str], python: Path) -> dict[str, str]:

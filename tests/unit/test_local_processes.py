@@ -1,5 +1,6 @@
 """Processes of the local stack: nothing is left behind, and nothing of somebody else is ended."""
 
+import contextlib
 import json
 import os
 import signal
@@ -183,30 +184,61 @@ def test_a_command_with_a_log_ends_with_all_of_its_children(tmp_path: Path) -> N
     assert not alive(child)
 
 
-#: Runs a program that says when it is ready, and that has something to end when it is interrupted.
+#: A command of ours, on a terminal if it is handed one, that runs a program which counts how often it is interrupted.
 FOREGROUND = """
-import signal, sys
+import fcntl, signal, sys, termios
 from pathlib import Path
+from local import __main__ as command
 from local.environments import run_in
 
-def stop(*_):
-    raise SystemExit(1)
-
-signal.signal(signal.SIGTERM, stop)
-program = "import pathlib, sys, time\\n"
-program += "try:\\n print('ready', flush=True)\\n time.sleep(60)\\n"
-program += "except KeyboardInterrupt:\\n time.sleep(0.5)\\n pathlib.Path(sys.argv[1]).write_text('ended')"
-run_in(Path(sys.executable), Path(sys.executable).name, "-c", program, sys.argv[1])
+if sys.stdin.isatty():
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+program = '''
+import pathlib, signal, sys, time
+times = []
+signal.signal(signal.SIGINT, lambda *_: times.append(1))
+print("ready", flush=True)
+while not times:
+    time.sleep(0.05)
+time.sleep(1)
+pathlib.Path(sys.argv[1]).write_text(str(len(times)))
+'''
+python = Path(sys.executable)
+command.COMMANDS["count"] = lambda: run_in(python, python.name, "-c", program, sys.argv[2])
+sys.exit(command.main())
 """
 
 
-def test_a_program_in_the_foreground_ends_what_it_started_before_the_command_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "on_terminal"),
+    [(signal.SIGINT, True), (signal.SIGTERM, True), (signal.SIGINT, False), (signal.SIGTERM, False)],
+)
+def test_a_program_in_the_foreground_is_interrupted_once_and_ends_before_the_command_does(
+    tmp_path: Path, number: signal.Signals, on_terminal: bool
+) -> None:
+    note = tmp_path / "note"
+    keyboard, terminal = os.openpty()
     command = subprocess.Popen(
-        [sys.executable, "-c", FOREGROUND, str(tmp_path / "note")], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", FOREGROUND, "count", str(note)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "plugins")},
+        stdin=terminal if on_terminal else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
     )
     assert command.stdout is not None
-    assert command.stdout.readline() == "ready\n"
-    command.send_signal(signal.SIGTERM)
-    command.wait(timeout=10)
-    assert (tmp_path / "note").read_text() == "ended"
-    command.stdout.close()
+    try:
+        assert command.stdout.readline() == b"ready\n"
+        if on_terminal and number == signal.SIGINT:
+            os.write(keyboard, b"\x03")
+        else:
+            command.send_signal(number)
+        assert command.wait(timeout=20) == 128 + number
+        assert note.read_text() == "1"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(command.pid, signal.SIGKILL)
+        command.wait()
+        command.stdout.close()
+    os.close(keyboard)
+    os.close(terminal)
