@@ -230,8 +230,10 @@ def up() -> int:
         raise LocalError(f"SOURCE={source}: give {SAMPLE}, or live, which it is without")
     compose = Compose()
     profile = ["--profile", SAMPLE] if source == SAMPLE else []
-    if failed := compose.run(*profile, "up", "--build", "--detach", "--wait"):
-        return failed
+    if compose.run(*profile, "up", "--build", "--detach", "--wait"):
+        # Docker says that one of these failed, and not why.
+        compose.run(*profile, "logs", "--tail=20", "secrets", "migrate")
+        raise LocalError("The containers did not start: the cause is above, or in 'make logs'. Then 'make up' again")
     say(f"Web UI: {compose.address('api-server', 8080)}  user: {USER}  password: make password")
     return 0
 

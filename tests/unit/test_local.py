@@ -114,6 +114,19 @@ def test_output_that_nobody_reads_any_more_is_no_error(command: str, code: int) 
     talking.stderr.close()
 
 
+def test_containers_that_do_not_start_show_why(tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\necho "$@"\ncase "$*" in *" up "*) exit 17;; esac\n')
+    docker.chmod(0o755)
+    done = make("up", "SOURCE=sample", f"PYTHON={sys.executable}", PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert done.stdout.splitlines() == [
+        "compose --profile sample up --build --detach --wait",
+        "compose --profile sample logs --tail=20 secrets migrate",
+    ]
+    assert done.stderr.startswith("error: The containers did not start: ")
+    assert "make up" in done.stderr
+
+
 def test_a_folder_that_is_not_there_is_one_line() -> None:
     done = make("demo", "DATA=/nowhere", f"PYTHON={sys.executable}")
     assert done.returncode
