@@ -13,12 +13,13 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from google.api_core.exceptions import GoogleAPICallError
 
-from emulators.odre.server import Request
+from emulators.odre.server import Answer, Request
 from emulators.odre.source import MemorySource
 from odre import tables, warehouse
 from odre.client import OdreClient, SourceUnreachable
 from odre.contracts import read_contract, read_contracts
 from odre.operators import PrepareWarehouseOperator
+from tests.conftest import ServeSource
 from tests.warehouse.ingest import DAY, POINTS, Pipeline, gas, power
 from tests.warehouse.support import CONSOLIDATED, GAS, REAL_TIME
 
@@ -313,13 +314,21 @@ def test_a_merge_whose_table_is_gone_counts_only_if_it_was_committed(
         pipeline.merge(GAS, landed)
 
 
-def test_what_another_try_may_mend_is_retried_and_nothing_else(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+def test_what_another_try_may_mend_is_tried_four_times_and_nothing_else(
+    pipeline: Pipeline, standin: ServeSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    sleeps: list[float] = []
+    monkeypatch.setattr("odre.hooks.OdreClient", partial(OdreClient, sleep=sleeps.append))
     monkeypatch.setenv("AIRFLOW_CONN_ODRE_DEFAULT", "http://127.0.0.1:9")
-    monkeypatch.setattr("odre.hooks.OdreClient", partial(OdreClient, sleep=lambda seconds: None))
     with pytest.raises(SourceUnreachable, match=GAS):
         pipeline.gate(GAS)
+    assert len(sleeps) == 3
+    sleeps.clear()
+    refusing = standin(MemorySource(), behaviour=lambda request, answer: Answer(400, b"{}"))
+    monkeypatch.setenv("AIRFLOW_CONN_ODRE_DEFAULT", refusing)
+    with pytest.raises(AirflowFailException, match=GAS):
+        pipeline.gate(GAS)
+    assert sleeps == []
 
 
 def test_a_window_that_ends_before_it_starts_is_refused_before_anything_is_fetched(pipeline: Pipeline) -> None:
