@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from local.http import answers
 from local.stack import PATIENCE, Stack
+from tests.environment import variables
 
 #: The variables that tell the operators and hooks where they are.
 TOLD = (
@@ -28,21 +28,6 @@ def configured(stack: Stack, **more: str) -> Iterator[None]:
     environment = stack.environment()
     with variables({name: environment[name] for name in TOLD} | more):
         yield
-
-
-@contextmanager
-def variables(values: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables while the block runs."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value
 
 
 def wait_until(url: str, stack: Stack) -> None:

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +18,7 @@ from local.http import HttpError
 from local.runs import Follower
 from local.stack import VARIABLES, Ports
 from tests.e2e.support import Snapshot, snapshot
+from tests.waiting import wait_until
 
 #: Each service that keeps running.
 SERVICES: Final = {
@@ -66,19 +66,6 @@ def copy_of_the_checkout(folder: Path) -> None:
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-
-
-def wait_until(true: Callable[[], bool], what: str, patience: float) -> float:
-    """Seconds until ``true()``.
-
-    Raises:
-        AssertionError: not within ``patience`` seconds.
-    """
-    begun = time.monotonic()
-    while not true():
-        assert time.monotonic() - begun < patience, f"{what}: not within {patience:.0f} s"
-        time.sleep(0.5)
-    return time.monotonic() - begun
 
 
 @dataclass

@@ -13,8 +13,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from local.basics import LOCAL
 from local.stack import DAGS, USER
-from tests.compose.support import Containers, wait_until
+from tests.compose.support import Containers
 from tests.e2e.support import Snapshot
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(1800)
 

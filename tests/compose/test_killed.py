@@ -13,8 +13,9 @@ from typing import Final
 import pytest
 
 from local.compose import SAMPLE
-from tests.compose.support import Containers, wait_until
+from tests.compose.support import Containers
 from tests.e2e.support import Snapshot
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(2400)
 

@@ -17,8 +17,9 @@ from local.basics import LocalError
 from local.compose import SAMPLE
 from local.stack import DAGS, SHARED_SETTINGS
 from odre.settings import POOLS
-from tests.compose.support import SERVICES, TASKS, Containers, wait_until
+from tests.compose.support import SERVICES, TASKS, Containers
 from tests.e2e.support import Snapshot
+from tests.waiting import wait_until
 from tests.warehouse.support import MARTS
 
 pytestmark = pytest.mark.timeout(1800)

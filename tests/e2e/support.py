@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ from local.runs import ENDED, Follower, last_error, task_log
 from local.stack import Stack
 from local.warehouse import Warehouse
 from odre.contracts import read_contracts
+from tests.waiting import wait_until
 from tests.warehouse.support import MARTS
 
 #: Table → rows and hash of all that they hold.
@@ -49,19 +49,21 @@ class Pipeline:
     def clear(self, dag_id: str, run_id: str, task_ids: list[str] | None = None) -> str:
         """Clear some tasks of a run, or all of it, and wait until it has run again; its state."""
         self.api.clear(dag_id, run_id, task_ids)
-        deadline = time.monotonic() + 30
         # Until the scheduler takes it up, the run shows the end that it had.
-        while self.api.run(dag_id, run_id)["state"] not in ("queued", "running") and time.monotonic() < deadline:
-            time.sleep(0.2)
+        begun = ("queued", "running")
+        wait_until(lambda: self.api.run(dag_id, run_id)["state"] in begun, f"{run_id} goes on", 60, pause=0.2)
         return self.follow({dag_id: run_id})[dag_id]
 
     def run_until_failure(self, dag_id: str, task_id: str) -> str:
         """Trigger a DAG, wait until a task has failed, and give the run up without its retries; its id."""
         run_id = self.api.trigger(dag_id)
-        deadline = time.monotonic() + 300
-        while {task["task_id"]: task["state"] for task in self.api.tasks(dag_id, run_id)}.get(task_id) != "failed":
-            assert time.monotonic() < deadline, f"{task_id} has not failed"
-            time.sleep(1)
+        wait_until(
+            lambda: (
+                (task_id, "failed") in {(task["task_id"], task["state"]) for task in self.api.tasks(dag_id, run_id)}
+            ),
+            f"{task_id} fails",
+            300,
+        )
         self.api.give_up(dag_id, run_id)
         return run_id
 

@@ -12,27 +12,22 @@ import pytest
 
 from emulators.odre.server import Answer, Request
 from emulators.odre.source import MemorySource
-from local import environments
 from local.stack import Ports, Source, Stack
 from odre import warehouse
 from odre.contracts import read_contracts
 from tests.conftest import ServeSource
+from tests.environment import emulators_installed
 from tests.warehouse.ingest import Pipeline
 from tests.warehouse.support import ROOT, TestWarehouse
 
 
 @pytest.fixture(scope="package")
 def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Cloud Storage and BigQuery; ``EMULATORS_PYTHON`` names the environment that has them if it is not ours."""
-    with pytest.MonkeyPatch.context() as patch:
-        if python := os.environ.get("EMULATORS_PYTHON"):
-            patch.setattr(environments, "ensure_emulators", lambda: Path(python))
-        elif not environments.interpreter("emulators").is_file():
-            pytest.fail("The emulators are not installed: run make test, or name their Python with EMULATORS_PYTHON=…")
-        state = tmp_path_factory.mktemp("emulators")
-        with Stack(Source.generated(), Ports.free(), state) as stack:
-            stack.start_warehouse()
-            yield stack
+    """Cloud Storage and BigQuery."""
+    state = tmp_path_factory.mktemp("emulators")
+    with emulators_installed(), Stack(Source.generated(), Ports.free(), state) as stack:
+        stack.start_warehouse()
+        yield stack
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import pyarrow as pa
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage
 
-from odre import warehouse
 from odre.contracts import read_contract
 from odre.operators import OdreGateOperator, OdreToGCSOperator
 from tests.warehouse.support import REAL_TIME, TestWarehouse, power_row
@@ -89,17 +88,7 @@ class Pipeline:
 
     def merge(self, dataset: str, extracted: dict[str, Any]) -> None:
         """Commit a chunk."""
-        contract = read_contract(dataset)
-        self.house.client.query(
-            warehouse.merge_sql(contract, self.house.settings, extracted["run_table"]),
-            job_config=bigquery.QueryJobConfig(
-                query_parameters=[
-                    bigquery.ScalarQueryParameter("manifest", "STRING", extracted["manifest"]),
-                    bigquery.ScalarQueryParameter("first_time", contract.time_type, extracted["first_time"]),
-                    bigquery.ScalarQueryParameter("last_time", contract.time_type, extracted["last_time"]),
-                ]
-            ),
-        ).result()
+        self.house.merge(read_contract(dataset), extracted)
 
     def run(self, dataset: str, run_id: str, **form: str) -> list[dict[str, Any]]:
         """A whole run of a dataset; what its chunks extracted."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -27,6 +25,7 @@ from odre.convert import Conversion, convert_csv
 from odre.manifest import Manifest
 from odre.settings import Settings
 from odre.tables import ensure_tables
+from tests.environment import variables
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DBT_PROJECT: Final = ROOT / "include" / "dbt"
@@ -153,22 +152,33 @@ class TestWarehouse:
             extracted_at=datetime.now(UTC),
             **conversion.ledger_values(),
         )
-        bound = "DATE" if contract.time_type == "DATE" else "TIMESTAMP"
         assert conversion.first_time is not None
         assert conversion.last_time is not None
         first, last = conversion.first_time, conversion.last_time
-        document = {**manifest.to_dict(), "quarantine": conversion.quarantine.to_pylist()}
+        is_day = contract.time_type == "DATE"
+        self.merge(
+            contract,
+            {
+                "run_table": run_table,
+                "manifest": json.dumps({**manifest.to_dict(), "quarantine": conversion.quarantine.to_pylist()}),
+                "first_time": first.date() if is_day else first,
+                "last_time": last.date() if is_day else last,
+            },
+        )
+        return conversion
+
+    def merge(self, contract: Contract, extracted: Mapping[str, Any], **how: Any) -> None:
+        """Commit a chunk by what its extraction gave, and wait; ``how`` the client is to try again."""
+        types = {"manifest": "STRING", "first_time": contract.time_type, "last_time": contract.time_type}
         self.client.query(
-            warehouse.merge_sql(contract, self.settings, run_table),
+            warehouse.merge_sql(contract, self.settings, extracted["run_table"]),
             job_config=bigquery.QueryJobConfig(
                 query_parameters=[
-                    bigquery.ScalarQueryParameter("manifest", "STRING", json.dumps(document)),
-                    bigquery.ScalarQueryParameter("first_time", bound, first.date() if bound == "DATE" else first),
-                    bigquery.ScalarQueryParameter("last_time", bound, last.date() if bound == "DATE" else last),
+                    bigquery.ScalarQueryParameter(name, kind, extracted[name]) for name, kind in types.items()
                 ]
             ),
-        ).result()
-        return conversion
+            **how,
+        ).result(**how)
 
     def land_all_of(
         self, served: Dataset, window: tuple[datetime | None, datetime | None] = (None, None)
@@ -192,7 +202,7 @@ class TestWarehouse:
         """
         common = ["--quiet", "--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)]
         common += ["--target-path", str(self.target), "--log-path", str(self.workdir / f"{self.prefix}logs")]
-        with _environment(self.environment):
+        with variables(self.environment):
             done = dbtRunner().invoke([*arguments, *common])
         if not done.success:
             results: Any = done.result or []
@@ -255,20 +265,6 @@ def csv_export(contract: Contract, rows: Iterable[Row]) -> bytes:
         assert not unknown, f"{contract.dataset} has no column {unknown}"
         lines.append(";".join("" if row.get(name) is None else str(row[name]) for name in names))
     return ("\n".join(lines) + "\n").encode()
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value
 
 
 # Rows made by hand.

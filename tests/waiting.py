@@ -1,0 +1,19 @@
+"""Waiting for what a test set going."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+
+def wait_until(condition: Callable[[], bool], what: str, patience: float, pause: float = 0.5) -> float:
+    """Seconds until a condition holds, which is looked at every ``pause`` seconds.
+
+    Raises:
+        AssertionError: not within ``patience`` seconds.
+    """
+    begun = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begun < patience, f"{what}: not within {patience:.0f} s"
+        time.sleep(pause)
+    return time.monotonic() - begun
