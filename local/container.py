@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
@@ -162,7 +161,7 @@ def ask_for_dags(changed: set[Path]) -> bool:
         dags = api.call("GET", "dags", limit=100)["dags"]
         for token in {dag["file_token"] for dag in dags if every or dag["relative_fileloc"] in files}:
             api.call("PUT", f"parseDagFile/{token}")
-    except (HttpError, HTTPException, OSError) as error:
+    except (HttpError, OSError) as error:
         print(f"Airflow cannot be asked to read the DAGs again: {error}", flush=True)
         return False
     return True

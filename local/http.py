@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import Any
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -35,17 +36,20 @@ def request(
 
     Raises:
         HttpError: the server refused.
-        OSError: nobody answered.
+        OSError: nobody answered, or not in whole and readable HTTP.
     """
     data = None if body is None else json.dumps(body).encode()
     sent = urllib.request.Request(url, data=data, method=method, headers={"Content-Type": "application/json"})
     for name, value in (headers or {}).items():
         sent.add_unredirected_header(name, value)  # a key is for the server asked, not for where it points to
     try:
-        with (_proxied if proxies else _direct).open(sent, timeout=timeout) as answer:
-            text = answer.read().decode()
-    except urllib.error.HTTPError as error:
-        raise HttpError(error.code, error.read().decode(errors="replace")) from None
+        try:
+            with (_proxied if proxies else _direct).open(sent, timeout=timeout) as answer:
+                text = answer.read().decode()
+        except urllib.error.HTTPError as error:
+            raise HttpError(error.code, error.read().decode(errors="replace")) from None
+    except (HTTPException, UnicodeError) as error:
+        raise OSError(f"no HTTP as it should be: {error!r}") from error
     try:
         return json.loads(text)
     except ValueError:

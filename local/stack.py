@@ -12,7 +12,6 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
@@ -418,7 +417,7 @@ def check_live(source: Source, tries: int = 3) -> None:
             problem = f"answers HTTP {error.status}"
             if error.status < 500:
                 break
-        except (OSError, HTTPException, ValueError) as error:
+        except OSError as error:
             problem = f"cannot be reached ({getattr(error, 'reason', error)})"
         else:
             if isinstance(answer, dict) and "fields" in answer:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ import pytest
 from local import environments, lists
 from local.basics import ROOT, LocalError, clean_environment
 from local.environments import stamp_of, uv_settings
+from local.http import request
 from local.report import disk, language, show_answers, write_csv, write_table
 from local.stack import Ports, Source, check_live
 from local.warehouse import Result, Warehouse, _value
@@ -296,6 +298,31 @@ def test_a_source_that_cannot_be_used_is_one_line_that_names_the_demo(
     with pytest.raises(LocalError, match=rf"http://127\.0\.0\.1:\d+ {problem}.*make demo") as refused:
         check_live(portal)
     assert "secret-key" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"SSH-2.0\r\n",
+        b"HTTP/1.1 200\r\nContent-Length: 9\r\n\r\n{",
+        b"HTTP/1.1 500\r\nContent-Length: 9\r\n\r\n{",
+        b"HTTP/1.1 200\r\nContent-Length: 1\r\n\r\n\xff",
+    ],
+)
+def test_what_is_no_whole_http_is_the_same_error_as_no_answer(sent: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(sent)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(OSError, match="no HTTP as it should be"):
+            request("GET", f"http://127.0.0.1:{server.getsockname()[1]}", timeout=5)
+        thread.join()
 
 
 def test_a_moments_fault_of_the_source_is_borne(portal: Source, monkeypatch: pytest.MonkeyPatch) -> None:
