@@ -22,7 +22,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from google.api_core.exceptions import GoogleAPICallError
-from google.cloud import bigquery
 
 from emulators.odre.generate import generate
 from emulators.odre.server import serve
@@ -30,9 +29,8 @@ from emulators.odre.source import MemorySource
 from local import environments
 from local.basics import ROOT
 from local.stack import Ports, Source, Stack
-from odre import tables, warehouse
 from odre.contracts import read_contract
-from tests.faults.support import installed, kill_families
+from tests.faults.support import GAS_TABLE, installed, kill_families
 from tests.warehouse.ingest import Pipeline, gas
 from tests.warehouse.support import GAS, REAL_TIME, TestWarehouse
 
@@ -113,19 +111,8 @@ def power_state(pipeline: Pipeline) -> dict[str, int]:
 
 def merge_once(pipeline: Pipeline, dataset: str, extracted: dict[str, Any]) -> Exception | None:
     """One merge without a client that tries again behind our back; its error."""
-    contract = read_contract(dataset)
-    parameters = {
-        "manifest": ("STRING", extracted["manifest"]),
-        "first_time": (contract.time_type, extracted["first_time"]),
-        "last_time": (contract.time_type, extracted["last_time"]),
-    }
-    config = bigquery.QueryJobConfig(
-        query_parameters=[bigquery.ScalarQueryParameter(name, *value) for name, value in parameters.items()]
-    )
-    sql = warehouse.merge_sql(contract, pipeline.house.settings, extracted["run_table"])
     try:
-        job = pipeline.house.client.query(sql, job_config=config, retry=None, job_retry=None)
-        job.result(retry=None, job_retry=None)
+        pipeline.house.merge(read_contract(dataset), extracted, retry=None, job_retry=None)
     except (GoogleAPICallError, OSError) as error:
         return error
     return None
@@ -263,7 +250,6 @@ def at_once(*work: Callable[[], Any]) -> list[Any]:
 
 
 DAY = date(2024, 3, 1)
-GAS_TABLE = read_contract(GAS).table
 
 
 def gas_days(first: date, days: int, stock: float) -> dict[date, float]:
@@ -322,19 +308,9 @@ def test_two_runs_whose_windows_overlap_lose_no_update_and_double_none(servers: 
 # What a run leaves behind that never went on.
 
 
-def test_the_table_of_a_run_that_died_is_there_for_a_day(servers: Servers) -> None:
+def test_a_run_that_died_before_its_merge_is_not_in_the_ledger(servers: Servers) -> None:
     pipeline, house = servers.pipeline, servers.pipeline.house
     servers.source.publish(GAS, gas(gas_days(DAY + timedelta(days=500), 3, 5.0)))
     (chunk,) = pipeline.gate(GAS, window_start=str(DAY + timedelta(days=500)))
-    extracted = pipeline.extract(chunk, "dies before its merge")
-    pipeline.load(GAS, extracted)
-
-    def there() -> set[str]:
-        return {table.table_id for table in house.client.list_tables(house.settings.load_dataset)}
-
-    now = datetime.now(UTC)
-    tables.drop_abandoned(house.client, house.settings, now - timedelta(days=1))
-    assert extracted["run_table"] in there(), "a run of today may still go on"
-    tables.drop_abandoned(house.client, house.settings, now + timedelta(days=1) - timedelta(days=1))
-    assert not there(), "a day later nobody will"
+    pipeline.load(GAS, pipeline.extract(chunk, "dies before its merge"))
     assert house.value("SELECT COUNT(*) FROM {ops}.loads WHERE run_id = 'dies before its merge'") == 0
