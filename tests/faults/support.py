@@ -29,6 +29,7 @@ from local.airflow_api import AirflowApi
 from local.processes import Processes, processes
 from local.stack import DAGS, Ports, Source, Stack
 from odre.contracts import contracts_dir, read_contract, read_contracts
+from tests.environment import emulators_installed
 from tests.faults.proxy import Proxy, Request, proxy
 from tests.warehouse.support import CONSOLIDATED, GAS, REAL_TIME, TEMPERATURE, TestWarehouse
 
@@ -214,13 +215,9 @@ def _kill(pid: int) -> None:
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """Airflow runs in the environment of the tests; ``EMULATORS_PYTHON`` names the emulators' if it is not ours."""
-    with pytest.MonkeyPatch.context() as patch:
+    """Airflow runs in the environment of the tests, the emulators in theirs."""
+    with emulators_installed(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(environments, "ensure_airflow", lambda: Path(sys.executable))
-        if python := os.environ.get("EMULATORS_PYTHON"):
-            patch.setattr(environments, "ensure_emulators", lambda: Path(python))
-        elif not environments.interpreter("emulators").is_file():
-            pytest.fail("The emulators are not installed: run make test-faults, or name their Python")
         yield
 
 
@@ -241,14 +238,6 @@ def fault_stack(state: Path, folder: Path) -> Iterator[Callable[..., FaultStack]
         finally:
             if made:
                 made[-1].end()
-
-
-def wait_until(condition: Callable[[], bool], patience: float, what: str) -> None:
-    """Wait, at most ``patience`` seconds, until a condition holds."""
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not after {patience:.0f} s"
-        time.sleep(0.5)
 
 
 def unfinished(api: AirflowApi) -> list[str]:

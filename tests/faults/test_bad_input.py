@@ -106,8 +106,6 @@ ENDS: Final = {
     "refused": {*REFUSED},
 }
 
-Misbehaving = Callable[[], Script]
-
 
 @pytest.fixture
 def source() -> MemorySource:
