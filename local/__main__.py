@@ -20,10 +20,10 @@ from local import environments, lists
 from local.basics import LOCAL, ROOT, LocalError, Stopped, clean_environment, elapsed, say, since_start, step
 from local.compose import SAMPLE, Compose
 from local.http import HttpError
-from local.processes import Processes
+from local.processes import Processes, end_recorded
 from local.report import Memory, disk, show_marts, write_csv, write_table
 from local.runs import Follower, adopt_or_trigger
-from local.stack import DAGS, DBT_PROJECT, USER, VARIABLES, Ports, Source, Stack, check_live
+from local.stack import DAGS, DBT_PLACES, DBT_PROJECT, USER, VARIABLES, Ports, Source, Stack, check_live
 from local.warehouse import Warehouse
 from odre.settings import Settings
 
@@ -140,8 +140,7 @@ def docs() -> int:
     python = environments.ensure_airflow()
     source = _chosen_source()
     folder = LOCAL / source.state / "docs"
-    places = [f"--project-dir={DBT_PROJECT}", f"--profiles-dir={DBT_PROJECT}", f"--target-path={folder}"]
-    places += [f"--log-path={LOCAL / source.state / 'logs'}"]
+    places = [*DBT_PLACES, f"--target-path={folder}", f"--log-path={LOCAL / source.state / 'logs'}"]
 
     def dbt(*arguments: str, bigquery: str) -> bool:
         environment = {
@@ -196,9 +195,8 @@ def _pytest(state: str, every: list[str]) -> int:
     try:
         return environments.run_in(python, "pytest", f"--basetemp={folder}", *chosen)
     finally:
-        # An interrupted worker does not take its fixtures down: what its servers' records name is ended here.
-        for record in folder.rglob("processes.json"):
-            Processes(record.parent).end()
+        # An interrupted worker does not take its fixtures down.
+        end_recorded(folder)
 
 
 def bench() -> int:
@@ -219,8 +217,7 @@ def bench() -> int:
     try:
         return environments.run_in(python, "python", "-m", "tests.bench", environment=environment)
     finally:
-        for record in folder.rglob("processes.json"):
-            Processes(record.parent).end()
+        end_recorded(folder)
 
 
 def up() -> int:
@@ -315,11 +312,10 @@ def lock() -> int:
 
 def clean() -> int:
     """Remove ``.local``, once nothing runs there."""
-    for record in LOCAL.rglob("processes.json"):
-        Processes(record.parent).end()
+    end_recorded(LOCAL)
     for held in LOCAL.glob("*/lock"):
         Processes(held.parent).end()
-    for folder in (LOCAL, ROOT / "include" / "dbt" / "target"):
+    for folder in (LOCAL, DBT_PROJECT / "target"):
         try:
             shutil.rmtree(folder)
         except FileNotFoundError:

@@ -15,7 +15,7 @@ from local.airflow_api import AirflowApi
 from local.basics import ROOT, LocalError
 from local.http import HttpError, answers
 from local.secret_files import secret, write_private
-from local.stack import DBT_PROJECT, USER, Source
+from local.stack import DBT_PLACES, DBT_PROJECT, MADE_BY_DBT, USER, Source
 from local.warehouse import Warehouse
 from odre.address import API_PATH
 from odre.settings import POOLS, Settings
@@ -125,11 +125,10 @@ def follow_project() -> None:
 
 def _code() -> dict[Path, tuple[int, int]]:
     """Each file that DAGs come from, with its time of change and size."""
-    made = {DBT_PROJECT / "target", DBT_PROJECT / "logs", DBT_PROJECT / "dbt_packages"}
     found = {}
     for folder in ("dags", "plugins", "include"):
         for parent, folders, names in os.walk(ROOT / folder):
-            folders[:] = [name for name in folders if name != "__pycache__" and Path(parent, name) not in made]
+            folders[:] = [name for name in folders if name != "__pycache__" and Path(parent, name) not in MADE_BY_DBT]
             for name in names:
                 path = Path(parent, name)
                 try:
@@ -143,8 +142,7 @@ def _code() -> dict[Path, tuple[int, int]]:
 def parse_project() -> str:
     """Make the manifest of the dbt project; what went wrong, or empty."""
     target = MANIFEST.parent / "target"
-    command = ["dbt", "--quiet", "--log-path=/tmp/dbt", "parse", f"--project-dir={DBT_PROJECT}"]
-    command += [f"--profiles-dir={DBT_PROJECT}", f"--target-path={target}"]
+    command = ["dbt", "--quiet", "--log-path=/tmp/dbt", "parse", *DBT_PLACES, f"--target-path={target}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         return f"The dbt project cannot be read: {(done.stdout + done.stderr).strip()}"

@@ -23,6 +23,9 @@ from local.basics import ROOT, LocalError, check_disk
 #: Seconds that a process has to end by itself.
 GRACE = 8.0
 
+#: The file of a state folder that names its processes.
+RECORD = "processes.json"
+
 #: What must stay free on the disk while servers write to it, in bytes: most say little that helps once it is full.
 DISK_RESERVE = 300 * 10**6
 
@@ -83,7 +86,7 @@ class Processes:
         state.mkdir(parents=True, exist_ok=True)
         self.logs = state / "logs"
         self.logs.mkdir(exist_ok=True)
-        self._record = state / "processes.json"
+        self._record = state / RECORD
         self._started: dict[int, tuple[str, subprocess.Popen[bytes]]] = {}
         self._recorded: list[dict[str, str | int]] = []
         self._lock: TextIOWrapper = (state / "lock").open("a+")
@@ -194,6 +197,16 @@ class Processes:
         partial = self._record.with_suffix(".partial")
         partial.write_text(json.dumps(self._recorded, indent=1))
         partial.replace(self._record)
+
+
+def end_recorded(folder: Path) -> None:
+    """End what the records anywhere in a folder name: what commands that were killed, or did not get to it, left.
+
+    Raises:
+        LocalError: another command works in one of the folders.
+    """
+    for record in folder.rglob(RECORD):
+        Processes(record.parent).end()
 
 
 def _signal(pid: int, number: int) -> None:

@@ -28,6 +28,13 @@ from odre.settings import POOLS, Settings
 
 DAGS: Final = ["eco2mix_hourly", "gas_storage_daily", "temperature_monthly"]
 DBT_PROJECT: Final = ROOT / "include" / "dbt"
+#: What tells dbt where its project is.
+DBT_PLACES: Final = (f"--project-dir={DBT_PROJECT}", f"--profiles-dir={DBT_PROJECT}")
+#: What dbt writes there.
+MADE_BY_DBT: Final = frozenset(DBT_PROJECT / name for name in ("target", "logs", "dbt_packages"))
+
+#: The one user of the web UI, as the settings below have it.
+USER: Final = "admin"
 
 #: What Airflow is told here and in Compose alike.
 SHARED_SETTINGS: Final = ROOT / "local" / "airflow.env"
@@ -40,10 +47,6 @@ def shared_settings() -> dict[str, str]:
     """Airflow's settings that hold here and in Compose alike."""
     lines = [line for line in SHARED_SETTINGS.read_text().splitlines() if line and not line.startswith("#")]
     return dict(line.split("=", 1) for line in lines)
-
-
-#: The one user of the web UI.
-USER: Final = shared_settings()["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"].partition(":")[0]
 
 
 @dataclass(frozen=True)
@@ -340,7 +343,7 @@ class Stack:
             [str(python), "-m", "emulators.odre", "--host=127.0.0.1", f"--port={self.ports.odre}", *served],
             {**clean_environment(), "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT / "plugins")},
         )
-        self._wait_for("source", f"{_url(self.ports.odre)}/api/explore/v2.1/catalog/datasets")
+        self._wait_for("source", f"{_url(self.ports.odre)}{API_PATH}/catalog/datasets")
 
     def start_airflow(self) -> None:
         """Start api-server, dag-processor, triggerer and, with the pools there, the scheduler; wait for the DAGs."""
@@ -368,13 +371,13 @@ class Stack:
         """Parse the dbt project where it changed: Cosmos reads its manifest."""
         target = DBT_PROJECT / "target"
         stamp = target / "made-from"
-        made_from = _project_hash(DBT_PROJECT)
+        made_from = _project_hash()
         if (target / "manifest.json").is_file() and stamp.is_file() and stamp.read_text() == made_from:
             return
         python = environments.ensure_airflow()
-        dbt = [str(python.parent / "dbt"), "--quiet", "parse", f"--project-dir={DBT_PROJECT}"]
+        dbt = [str(python.parent / "dbt"), "--quiet", "parse", *DBT_PLACES]
         with step("Reading the dbt project"):
-            self._run("dbt project", [*dbt, f"--profiles-dir={DBT_PROJECT}"], self.environment())
+            self._run("dbt project", dbt, self.environment())
             stamp.write_text(made_from)
 
     def _run(self, name: str, command: list[str], environment: dict[str, str]) -> None:
@@ -430,13 +433,12 @@ def check_live(source: Source, tries: int = 3) -> None:
     )
 
 
-def _project_hash(project: Path) -> str:
-    """What the manifest depends on: every file of the project."""
+def _project_hash() -> str:
+    """What the manifest depends on: every file of the dbt project."""
     digest = hashlib.sha256()
-    left_out = {project / "target", project / "logs", project / "dbt_packages"}
-    for path in sorted(project.rglob("*")):
-        if path.is_file() and not left_out & set(path.parents):
-            digest.update(f"{path.relative_to(project)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    for path in sorted(DBT_PROJECT.rglob("*")):
+        if path.is_file() and not MADE_BY_DBT & set(path.parents):
+            digest.update(f"{path.relative_to(DBT_PROJECT)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()
 
 

@@ -41,7 +41,7 @@ class Warehouse:
         for name in self.settings.datasets:
             dataset: dict[str, object] = {
                 "datasetReference": {"projectId": self.settings.project, "datasetId": name},
-                "location": "US",
+                "location": self.settings.location,
             }
             if name == self.settings.load_dataset:
                 dataset["defaultTableExpirationMs"] = str(DAY_MS)

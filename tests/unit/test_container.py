@@ -72,6 +72,10 @@ def test_the_shared_settings_are_all_of_the_file_and_hold_no_secret() -> None:
     assert [name for name in settings if "SECRET" in name or "KEY" in name or "PASSWORD" in name] == []
 
 
+def test_the_user_is_the_one_that_the_shared_settings_name() -> None:
+    assert shared_settings()["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] == f"{USER}:admin"
+
+
 def test_the_image_installs_what_runs_everywhere_else() -> None:
     pins = {name: _pins(ROOT / "requirements" / f"{name}.txt") for name in ("airflow", "image")}
     assert pins["airflow"] <= pins["image"]

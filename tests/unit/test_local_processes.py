@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from local.basics import ROOT, LocalError
-from local.processes import Processes, is_free, processes
+from local.processes import Processes, end_recorded, is_free, processes
 
 #: A server that has a child in a session of its own, and takes no notice of SIGTERM; prints the child's id.
 STUBBORN = """
@@ -127,6 +127,15 @@ def test_the_same_record_of_this_boot_ends_it(tmp_path: Path, bystander: subproc
     entry = {"pid": bystander.pid, "start": processes()[bystander.pid].start, "boot": boot()}
     (tmp_path / "processes.json").write_text(json.dumps([entry]))
     Processes(tmp_path).end()
+    bystander.wait(5)
+
+
+def test_records_anywhere_in_a_folder_are_found(tmp_path: Path, bystander: subprocess.Popen[bytes]) -> None:
+    state = tmp_path / "worker" / "stack0"
+    state.mkdir(parents=True)
+    entry = {"pid": bystander.pid, "start": processes()[bystander.pid].start, "boot": boot()}
+    (state / "processes.json").write_text(json.dumps([entry]))
+    end_recorded(tmp_path)
     bystander.wait(5)
 
 
