@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from emulators.files import write_whole
 from emulators.odre.faults import ScriptFile
 from emulators.odre.folder import FolderSource
 from emulators.odre.generate import Effect, generate
@@ -52,13 +53,21 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _kept_present(file: Path | None) -> datetime:
-    """The present of generated data: the quarter of an hour of the first start, where a file keeps it."""
+    """The present of generated data: the quarter of an hour of the first start, where a file keeps it.
+
+    Raises:
+        UnreadableFile: the file holds no instant.
+    """
     if file and file.is_file():
-        return _instant(file.read_text())
+        try:
+            return _instant(file.read_text())
+        except ValueError as error:
+            message = f"{file} does not hold the present of generated data ({error}): remove it for a new one"
+            raise UnreadableFile(message) from error
     now = datetime.now(UTC)
     present = now.replace(minute=now.minute // 15 * 15, second=0, microsecond=0)
     if file:
-        file.write_text(present.isoformat())
+        write_whole(file, present.isoformat())
     return present
 
 

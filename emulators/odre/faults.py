@@ -33,9 +33,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
+from emulators.files import write_whole
 from emulators.odre.encode import BOM
 from emulators.odre.server import Answer, ConnectionReset, Request, answer
-from emulators.odre.source import Dataset, Source
+from emulators.odre.source import Dataset, MemorySource, Source
 from odre.contracts import Contract, read_contract
 
 CSV: Final = "exports/csv"
@@ -142,7 +143,7 @@ class Script:
         if dataset is not None:
             for fault in changes:
                 dataset = DATA[fault.kind](dataset, fault)
-            changed = answer(_Instead(dataset), request)
+            changed = answer(MemorySource([dataset]), request)
             given = replace(changed, headers={**given.headers, **changed.headers})
         for fault in striking:
             if fault.kind in WIRE:
@@ -197,22 +198,7 @@ def read_script(path: Path) -> list[Fault]:
 
 def write_script(path: Path, faults: Iterable[Fault]) -> None:
     """Write a script, or replace it, so that no one reads half of it."""
-    half = path.with_suffix(".new")
-    half.write_text(json.dumps([asdict(fault) for fault in faults], indent=1), encoding="utf-8")
-    half.replace(path)
-
-
-class _Instead:
-    """A source with one dataset, in a state of its own."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
-
-    def identifiers(self) -> list[str]:
-        return [self._dataset.identifier]
-
-    def dataset(self, identifier: str, *, refresh: bool) -> Dataset | None:
-        return self._dataset if identifier == self._dataset.identifier else None
+    write_whole(path, json.dumps([asdict(fault) for fault in faults], indent=1))
 
 
 # Faults of the wire.

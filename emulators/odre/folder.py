@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from emulators.files import write_whole
 from emulators.odre.encode import BOM
 from emulators.odre.odsql import INSTANT
 from emulators.odre.source import TEXT_AT_SOURCE, Dataset, UnreadableFile
@@ -282,10 +283,7 @@ class FolderSource:
             mark = max(mark, datetime.fromisoformat(before["data_processed"]) + timedelta(seconds=1))
         self._marks[identifier] = {"content": content, "data_processed": mark.isoformat()}
         if self._state_file is not None:
-            self._state_file.parent.mkdir(parents=True, exist_ok=True)
-            partial = self._state_file.with_name(self._state_file.name + ".partial")
-            partial.write_text(json.dumps(self._marks, indent=1), encoding="utf-8")
-            partial.replace(self._state_file)
+            write_whole(self._state_file, json.dumps(self._marks, indent=1))
         return mark
 
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ import pyarrow.parquet as pq
 import pytest
 import requests
 
+from emulators.files import write_whole
+from emulators.odre.__main__ import _kept_present
 from emulators.odre.server import Answer, Request
 from emulators.odre.source import MemorySource
 
@@ -379,6 +381,42 @@ def test_the_command_says_in_one_line_why_it_cannot_serve(tmp_path: Path) -> Non
             assert process.returncode == 1
             assert len(errors.splitlines()) == 1
             assert str(tmp_path) in errors
+
+
+def test_a_file_is_as_it_was_until_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "file"
+    write_whole(file, "before é")
+
+    def die(*_: object) -> None:
+        raise InterruptedError
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, "replace", die)
+        with pytest.raises(InterruptedError):
+            write_whole(file, b"after")
+    assert file.read_text(encoding="utf-8") == "before é"
+    write_whole(file, b"after")
+    assert (file.read_bytes(), list(tmp_path.iterdir())) == (b"after", [file])
+
+
+def test_the_present_of_generated_data_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "state" / "anchor"
+    first = _kept_present(file)
+    assert timedelta(0) <= datetime.now(UTC) - first < timedelta(minutes=16)
+    assert [path.name for path in file.parent.iterdir()] == ["anchor"]
+    file.write_text("2026-03-01T12:00:00+00:00")
+    assert _kept_present(file) == datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def test_a_present_that_cannot_be_read_is_one_line_that_says_how_to_go_on(tmp_path: Path) -> None:
+    file = tmp_path / "anchor"
+    file.touch()
+    with start("--generated", "--state", str(file)) as process:
+        _, errors = process.communicate(timeout=30)
+        assert process.returncode == 1
+        (line,) = errors.splitlines()
+        assert f"{file} does not hold the present" in line
+        assert "remove it" in line
 
 
 def test_a_busy_port_is_one_line() -> None:
