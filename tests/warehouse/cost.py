@@ -36,9 +36,17 @@ def bytes_read(sql: str, tables: Mapping[str, Partitioned]) -> int:
     What stands between a table's name and the next one's is taken for its conditions: ranges ``>= … and < …``, of which
     one must hold; without any, the least ``>= …``; without that, all partitions. A merge's conditions on its target are
     told by dbt's name for it. The columns are those that the text names, or all after ``select *``.
+
+    Raises:
+        ValueError: a table is named in a way that is not understood here, and would pass for one that is not read.
     """
     sql = _FREE.sub("", sql)
     names = list(_NAME.finditer(sql))
+    for each in tables:
+        mentions = len(re.findall(rf"\b{re.escape(each)}\b", sql.replace("`", "")))
+        understood = sum(f"{name[1]}.{name[2]}" == each for name in names)
+        if mentions != understood:
+            raise ValueError(f"{each} is named {mentions} times, of which {understood} are understood, in: {sql}")
     total = 0
     for at, name in enumerate(names):
         table = tables.get(f"{name[1]}.{name[2]}")
