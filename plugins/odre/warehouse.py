@@ -292,7 +292,12 @@ IF is_staged THEN
   COMMIT TRANSACTION;
   DROP TABLE IF EXISTS {staged};
 ELSEIF NOT EXISTS (SELECT 1 FROM {loads} AS loads WHERE {ledger_key}) THEN
-  SELECT ERROR('{contract.dataset}: table {incoming} is gone and its chunk is not in the ledger. Clear the load task.');
+  SELECT ERROR(CONCAT(
+    '{contract.dataset}, ',
+    IFNULL(JSON_VALUE(@manifest, '$.window_start'), 'the beginning'), ' to ',
+    IFNULL(JSON_VALUE(@manifest, '$.window_end'), 'the end'),
+    ': table {incoming} is gone and its chunk is not in the ledger. Clear the load task.'
+  ));
 END IF;
 """
 

@@ -308,10 +308,12 @@ def test_a_merge_whose_table_is_gone_counts_only_if_it_was_committed(
     names = [item.table_id for item in pipeline.house.client.list_tables(pipeline.house.settings.load_dataset)]
     assert names == [], "the run's table is dropped with the merge"
     pipeline.merge(GAS, extracted)
-    (chunk,) = pipeline.gate(GAS, force="True")
-    landed = pipeline.extract(chunk, "never loaded")
-    with pytest.raises(GoogleAPICallError, match="is gone and its chunk is not in the ledger"):
-        pipeline.merge(GAS, landed)
+    for window_end, until in ("", "the end"), ("2026-01-02", "2026-01-02T00:00:00"):
+        (chunk,) = pipeline.gate(GAS, force="True", window_start="2025-01-25", window_end=window_end)
+        landed = pipeline.extract(chunk, f"never loaded {window_end}")
+        named = rf"{GAS}, 2025-01-25T00:00:00\S+ to {until}\S*: table \w+ is gone and its chunk is not in the ledger"
+        with pytest.raises(GoogleAPICallError, match=named):
+            pipeline.merge(GAS, landed)
 
 
 def test_what_another_try_may_mend_is_tried_four_times_and_nothing_else(
