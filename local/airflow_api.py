@@ -12,6 +12,8 @@ from local.basics import LocalError
 from local.http import HttpError, request
 
 UNFINISHED: Final = ("queued", "running")
+TRIES: Final = 5
+DATABASE_ERROR: Final = "Database error"
 LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -27,9 +29,22 @@ class AirflowApi:
     def call(self, method: str, path: str, body: object | None = None, **query: object) -> Any:
         """One call under ``/api/v2``; query values that are lists are repeated.
 
+        What ends as an error of Airflow's database is called again: SQLite lets a transaction that read and then
+        writes fail at once when another has written meanwhile, whatever its time-out. So each call must bear it.
+
         Raises:
             HttpError: Airflow refused.
         """
+        for left in reversed(range(TRIES)):
+            try:
+                return self._call_once(method, path, body, query)
+            except HttpError as error:
+                if error.status != 500 or DATABASE_ERROR not in error.body or not left:
+                    raise
+                time.sleep(1)
+        raise AssertionError("unreachable")
+
+    def _call_once(self, method: str, path: str, body: object | None, query: dict[str, object]) -> Any:
         url = f"{self.url}/api/v2/{path}" + (f"?{urlencode(query, doseq=True)}" if query else "")
         for fresh in (False, True):
             if fresh or not self._token:
@@ -87,8 +102,14 @@ class AirflowApi:
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
         """Start a run, with the parameters of ``conf``, and return its id."""
-        run = self.call("POST", f"dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf or {}})
-        return str(run["dag_run_id"])
+        run_id = f"manual__{datetime.now(UTC).isoformat()}"
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}}
+        try:
+            self.call("POST", f"dags/{dag_id}/dagRuns", body)
+        except HttpError as error:
+            if error.status != 409:  # an earlier try of this call has started it
+                raise
+        return run_id
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """One run."""

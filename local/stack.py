@@ -258,7 +258,7 @@ class Stack:
             "AIRFLOW__API__BASE_URL": self.airflow_url,
             "AIRFLOW__API__SECRET_KEY": secret(self.state / "secrets", "secret-key"),
             "AIRFLOW__API_AUTH__JWT_SECRET": secret(self.state / "secrets", "jwt-secret"),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.airflow_home / 'airflow.db'}",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.airflow_home / 'airflow.db'}?timeout=60",
             "AIRFLOW__COSMOS__CACHE_DIR": str(self.state / "tmp" / "cosmos"),
             "TMPDIR": str(self.state / "tmp"),
         }
