@@ -83,7 +83,7 @@ def _ensure(name: str, title: str, lists: list[Path]) -> Path:
         stamp.unlink(missing_ok=True)
         if name != "tools":
             ensure_uv()
-        with step(f"Installing {title} ({_packages(lists[0])} packages)"):
+        with step(f"Installing {title} ({_packages(lists[0])})"):
             if not folder.is_dir():
                 _create(folder, with_pip=name == "tools")
             _install(name, lists[0])
@@ -109,8 +109,9 @@ def _locked() -> Iterator[None]:
             _depth -= 1
 
 
-def _packages(requirements: Path) -> int:
-    return sum(1 for line in requirements.read_text().splitlines() if line[:1].isalnum())
+def _packages(requirements: Path) -> str:
+    number = sum(line[:1].isalnum() for line in requirements.read_text().splitlines())
+    return "1 package" if number == 1 else f"{number} packages"
 
 
 def _check_machine() -> None:
