@@ -14,7 +14,7 @@ from odre.quarantine import ContractBroken
 
 SEE_DRIFT: Final = (
     "Compare the contract with the portal's description of the dataset (make check-source), and adapt it: "
-    "see docs/runbooks/schema-change.md"
+    "see docs/runbooks/schema-drift.md"
 )
 
 

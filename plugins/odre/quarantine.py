@@ -53,7 +53,8 @@ REPEATED_ROW: Final = "repeated row"
 REPEATED_KEY: Final = "key repeated with other values"
 
 SEE_QUARANTINE: Final = (
-    "Read the quarantine's rows, then correct the contract or report it to the source: see docs/runbooks/quarantine.md"
+    "Read the quarantine's rows, then correct the contract or report it to the source: "
+    "see docs/runbooks/quarantine-growing.md"
 )
 
 

@@ -14,7 +14,7 @@ from odre.warehouse import Table
 
 log = logging.getLogger(__name__)
 
-SCHEMA_RUNBOOK = "docs/runbooks/schema-change.md"
+SCHEMA_RUNBOOK = "docs/runbooks/schema-drift.md"
 
 
 class SchemaRefused(RuntimeError):

@@ -96,8 +96,8 @@ REFUSED: Final = {
     "quota_header_long": r"quota of calls is used up .* frees at .*Z. Run again then",
     "quota_body_long": r"quota of calls is used up .* frees at .*Z. Run again then",
     "web_page": "text/html; charset=utf-8 came instead of CSV. Check that the portal answers",
-    "column_removed": "required columns are absent: stock_fin_de_journee. .*schema-change.md",
-    "column_retyped": r"stock_fin_de_journee \(datetime instead of FLOAT64\). .*schema-change.md",
+    "column_removed": "required columns are absent: stock_fin_de_journee. .*schema-drift.md",
+    "column_retyped": r"stock_fin_de_journee \(datetime instead of FLOAT64\). .*schema-drift.md",
 }
 
 ENDS: Final = {

@@ -36,7 +36,7 @@ def test_an_absent_required_column_is_refused() -> None:
         ContractBroken, match=r"eco2mix-national-tr, .* columns are absent: consommation, gaz"
     ) as failure:
         detect_drift(POWER, fields)
-    assert str(failure.value).endswith("see docs/runbooks/schema-change.md")
+    assert str(failure.value).endswith("see docs/runbooks/schema-drift.md")
 
 
 def test_a_column_retyped_beyond_what_the_contract_casts_is_refused() -> None:

@@ -45,7 +45,7 @@ def test_ten_bad_rows_are_borne_and_eleven_are_not(tmp_path: Path) -> None:
     with pytest.raises(ContractBroken, match=r"11 of 11 rows are bad.*not a whole number \(11\)") as failure:
         convert(bad, tmp_path)
     assert failure.value.quarantine.num_rows == 11
-    assert str(failure.value).endswith("see docs/runbooks/quarantine.md")
+    assert str(failure.value).endswith("see docs/runbooks/quarantine-growing.md")
     assert list(tmp_path.iterdir()) == []
 
 

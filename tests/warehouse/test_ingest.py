@@ -352,7 +352,7 @@ def test_tables_are_widened_by_new_columns_and_by_nothing_else(pipeline: Pipelin
     assert house.query("select more from {ops}.loads") == []
     retyped = replace(table, schema=({**table.schema[0], "type": "INT64"}, *wider.schema[1:]))
     with pytest.raises(
-        tables.SchemaRefused, match=r"dataset is STRING there and INT64.*docs/runbooks/schema-change.md"
+        tables.SchemaRefused, match=r"dataset is STRING there and INT64.*docs/runbooks/schema-drift.md"
     ):
         tables.ensure_tables(house.client, house.settings, [retyped])
 
