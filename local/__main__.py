@@ -190,7 +190,12 @@ def _pytest(state: str, every: list[str]) -> int:
     with Stack(Source.generated(), Ports.free(), LOCAL / state) as stack:
         stack.build_manifest()
     # Tests with a whole stack wait for Airflow half of their time: the other files go beside them.
-    chosen = os.environ.get("TESTS", "").split() or ["--numprocesses=2", "--dist=loadfile", *every]
+    chosen = os.environ.get("TESTS", "").split() or [
+        "--numprocesses=2",
+        "--dist=loadfile",
+        "--no-loadscope-reorder",
+        *every,
+    ]
     folder = LOCAL / state / "pytest"
     try:
         return environments.run_in(python, "pytest", f"--basetemp={folder}", *chosen)

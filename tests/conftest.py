@@ -39,3 +39,8 @@ def standin() -> Iterator[ServeSource]:
     """
     with ExitStack() as servers:
         yield lambda source, **options: servers.enter_context(serve(source, **options))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First what waits for a whole stack: it takes longest, and the other files go beside it."""
+    items.sort(key=lambda item: _ROOT / "tests" / "e2e" not in item.path.parents)

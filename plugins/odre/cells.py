@@ -13,7 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from odre.arrays import all_true, any_true, instant_scalar
+from odre.arrays import all_true, any_true, instant_scalar, null_as_false
 from odre.contracts import END_OF_INSTANTS, FIRST_INSTANT, Column
 
 #: Whole numbers below this survive a float64.
@@ -53,7 +53,7 @@ def marked_where_unreadable(block: bytes) -> bytes:
 
 def unreadable(texts: pa.Array) -> pa.Array | None:
     """A mask of the texts with bytes that are none; ``None`` = all are readable."""
-    marked = pc.fill_null(pc.match_substring(texts, UNREADABLE), False)
+    marked = null_as_false(pc.match_substring(texts, UNREADABLE))
     return marked if any_true(marked) else None
 
 
@@ -100,7 +100,7 @@ def _cast_by_spelling(texts: pa.Array, column: Column) -> pa.Array:
         usual = pc.is_null(texts)
         values = pa.nulls(len(texts), column.arrow_type)
     if column.type == "INT64":
-        decimal = pc.fill_null(pc.match_substring_regex(texts, _DECIMAL_WHOLE), False)
+        decimal = null_as_false(pc.match_substring_regex(texts, _DECIMAL_WHOLE))
         decimals = pc.cast(pc.cast(pc.if_else(decimal, texts, _NO_TEXT), pa.float64()), pa.int64())
         values, usual = pc.coalesce(values, decimals), pc.or_(usual, decimal)
     unusual = pc.if_else(usual, _NO_TEXT, texts).dictionary_encode()

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from odre.arrays import all_true, any_true, integers, one_chunk, true_places
+from odre.arrays import all_true, any_true, integers, null_as_false, one_chunk, true_places
 from odre.quarantine import MOST_CHARACTERS, REPEATED_KEY, REPEATED_ROW, Finding, Rejected, key_of_row, value_text
 
 
@@ -73,6 +73,6 @@ def _equals_next(table: pa.Table, names: Sequence[str]) -> pa.Array:
     equals = pa.repeat(True, table.num_rows - 1)
     for name in names:
         this, following = _pairs(table, name)
-        same = pc.fill_null(pc.equal(this, following), False)
+        same = null_as_false(pc.equal(this, following))
         equals = pc.and_(equals, pc.or_(same, pc.and_(pc.is_null(this), pc.is_null(following))))
     return equals

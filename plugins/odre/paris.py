@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from odre.arrays import EPOCH, MICROSECOND, any_true, instant, integers, one_chunk, true_places
+from odre.arrays import EPOCH, MICROSECOND, any_true, instant, integers, null_as_false, one_chunk, true_places
 from odre.contracts import Contract
 from odre.quarantine import NO_LOCAL_TIME, OTHER_LOCAL_TIME, Finding, Rejected, key_of_row
 
@@ -43,7 +43,7 @@ def check_local_time(table: pa.Table, contract: Contract) -> tuple[pa.Table, Ite
     if not any_true(differs):
         return table, ()
     # Null, and so neither rejected nor kept by the mask itself, where the local date or time is missing.
-    differs = pc.fill_null(differs, False)
+    differs = null_as_false(differs)
 
     def rejected() -> Iterator[Rejected]:
         for row in true_places(differs):

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from odre.arrays import empty_table
+from odre.arrays import empty_table, integers, texts, value_of
 from odre.client import OdreError
 from odre.parquet_file import HashedFile
 
@@ -129,11 +129,9 @@ class Quarantine:
         """The findings (:data:`QUARANTINE_SCHEMA`), sorted, so that they do not depend on how the stream was cut."""
         if not self._entries:
             return empty_table(QUARANTINE_SCHEMA)
-        columns = zip(*sorted(self._entries), strict=True)
-        return pa.Table.from_arrays(
-            [pa.array(values, field.type) for field, values in zip(QUARANTINE_SCHEMA, columns, strict=True)],
-            schema=QUARANTINE_SCHEMA,
-        )
+        *described, is_rule = zip(*sorted(self._entries), strict=True)
+        columns = [*map(texts, described), integers(is_rule).cast(pa.bool_())]
+        return pa.Table.from_arrays(columns, schema=QUARANTINE_SCHEMA)
 
 
 def write_quarantine(quarantine: pa.Table, destination: Path) -> str:
@@ -159,4 +157,4 @@ def key_text(key: Sequence[str], values: Mapping[str, object]) -> str:
 
 def key_of_row(key: Sequence[str], table: pa.Table, row: int) -> str:
     """The key of a typed table's row, as a text."""
-    return key_text(key, {name: table[name][row].as_py() for name in key})
+    return key_text(key, {name: value_of(table[name][row]) for name in key})
