@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,9 @@ DUE: Final = 60.0
 
 #: Seconds without news after which a line tells that work goes on.
 SILENCE: Final = 15.0
+
+#: Seconds between two looks at a run's tasks: they are a hundred, and Airflow works at the runs with the same cores.
+TASKS_EVERY: Final = 4.0
 
 
 def adopt_or_trigger(api: AirflowApi, dag_ids: list[str]) -> dict[str, str]:
@@ -61,6 +65,7 @@ class Follower:
     states: dict[str, str] = field(default_factory=dict)
     _said: set[tuple[str, ...]] = field(default_factory=set)
     _progress: dict[str, str] = field(default_factory=dict)
+    _looked: dict[str, float] = field(default_factory=dict)
     _last_line: float = field(default_factory=time.monotonic)
 
     def follow(self) -> bool:
@@ -78,6 +83,10 @@ class Follower:
     def _look(self, dag_id: str) -> None:
         run_id = self.runs[dag_id]
         run = self.api.run(dag_id, run_id)  # before its tasks: once it has ended, they have
+        has_ended = run["state"] in ("success", "failed")
+        if not has_ended and time.monotonic() - self._looked.get(dag_id, -inf) < TASKS_EVERY:
+            return
+        self._looked[dag_id] = time.monotonic()
         tasks = self.api.tasks(dag_id, run_id)
         if self._is_inherited(run) and "failed" in (run["state"], *(task["state"] for task in tasks)):
             self._replace(dag_id, run)
@@ -94,7 +103,7 @@ class Follower:
         ended = sum(task["state"] in ENDED for task in tasks)
         under_way = [step for step, members in steps.items() if any(t["state"] not in (*ENDED, None) for t in members)]
         self._progress[dag_id] = f"{ended}/{len(tasks)} tasks" + (f" (now {', '.join(under_way)})" if under_way else "")
-        if run["state"] in ("success", "failed"):
+        if has_ended:
             self.states[dag_id] = run["state"]
             del self._progress[dag_id]
             self._say(f"{dag_id}: {run['state'].upper()}, {ended} tasks in {_seconds([run]):.0f} s")

@@ -54,6 +54,7 @@ class Script(AirflowApi):
 def follow(script: Script, run_id: str, monkeypatch: pytest.MonkeyPatch) -> tuple[bool, dict[str, str]]:
     """Follow a run; whether it succeeded, and the run that counted."""
     monkeypatch.setattr("local.runs.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("local.runs.TASKS_EVERY", 0)
     runs = {"gas": run_id}
     return Follower(script, runs, Path("/nowhere"), lambda: None, since=NOW).follow(), runs
 
