@@ -107,10 +107,11 @@ def write_table(result: Result, out: TextIO) -> None:
 
 
 def write_csv(result: Result, out: TextIO) -> None:
-    """A result as CSV with a line of names; null is empty."""
+    """A result as CSV with a line of names; null is empty, and a number has all its digits."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(result.columns)
-    writer.writerows([["" if value is None else _text(value) for value in row] for row in result.rows])
+    for row in result.rows:
+        writer.writerow([value if value is None or isinstance(value, float) else _text(value) for value in row])
 
 
 def _column(values: list[Any]) -> list[str]:

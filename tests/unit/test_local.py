@@ -402,6 +402,12 @@ def test_answers_are_wrapped_in_the_language_of_the_shell(monkeypatch: pytest.Mo
         assert language() == tongue
 
 
+def test_csv_has_all_digits() -> None:
+    out = io.StringIO()
+    write_csv(Result(["gwh"], [[132986.26764], [0.1 + 0.2]]), out)
+    assert out.getvalue() == "gwh\n132986.26764\n0.30000000000000004\n"
+
+
 def test_csv_has_empty_nulls_and_quotes() -> None:
     out = io.StringIO()
     write_csv(Result(["a", "b"], [[None, 'x,"y"'], [True, 0.1], [[1, None], {"é": 2}]]), out)
