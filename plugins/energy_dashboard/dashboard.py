@@ -1,0 +1,143 @@
+"""The answers of the dashboard's routes: read once after each load, and kept until the next.
+
+Pure: no Airflow import.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from threading import Lock
+from typing import Any, Final
+
+import pyarrow as pa
+
+from energy_dashboard.marts import Marts, WarehouseSilent
+from energy_dashboard.payload import Warehouse, payload
+from energy_dashboard.periods import Period, parse_period
+from energy_dashboard.queries import PARIS, lasting_queries, period_queries, state_query
+from odre.settings import Settings
+
+#: Seconds between two looks at whether something was built or loaded.
+LOOK_EVERY_S: Final = 30.0
+#: Seconds for which nobody asks a warehouse again that was silent.
+LEAVE_ALONE_S: Final = 5.0
+#: Periods that are kept.
+KEPT: Final = 32
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The JSON of a period (docs/dashboard.md), and the name of its state."""
+
+    body: bytes
+    etag: str
+
+    def csv(self) -> tuple[str, str]:
+        """Name and text of the file of its days."""
+        shown = json.loads(self.body)
+        daily: dict[str, list[Any]] = shown["daily"]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(daily)
+        writer.writerows(zip(*daily.values(), strict=True))
+        return f"energy_{shown['period']['start']}_{shown['period']['end']}.csv", text.getvalue()
+
+
+@dataclass
+class Dashboard:
+    """What the routes and the single file show.
+
+    Args:
+        settings: Names of the datasets.
+        marts: The warehouse.
+        stale_after_hours: Hours after a load from which a dataset is stale.
+        is_sample: Whether the data are generated.
+    """
+
+    settings: Settings
+    marts: Marts
+    stale_after_hours: Mapping[str, int]
+    is_sample: Callable[[], bool]
+    _lock: Lock = field(default_factory=Lock)
+    _warehouse: Warehouse | None = None
+    _looked_at: float = 0.0
+    _answers: OrderedDict[Period, Answer] = field(default_factory=OrderedDict)
+    _silence: WarehouseSilent | None = None
+    _silent_until: float = 0.0
+
+    def answer(self, text: str) -> Answer:
+        """The answer for a period, from memory unless something was built or loaded since.
+
+        Raises:
+            BadPeriod: the text means no period; the warehouse was not asked.
+            WarehouseSilent: the warehouse does not answer, or did not a moment ago.
+            MartsAbsent: nothing was built yet.
+        """
+        asked = parse_period(text)
+        if self._silence and time.monotonic() < self._silent_until:
+            raise self._silence
+        try:
+            warehouse = self._look()
+            period = asked if isinstance(asked, Period) else asked.until(self._last_day(warehouse))
+            with self._lock:
+                known = self._answers.get(period)
+                if known:
+                    self._answers.move_to_end(period)
+                    return known
+            read = self._read(warehouse, period)
+        except WarehouseSilent as silence:
+            self._silence, self._silent_until = silence, time.monotonic() + LEAVE_ALONE_S
+            raise
+        with self._lock:
+            # What was read before another load is for who asked, and not kept.
+            if warehouse is self._warehouse:
+                self._answers[period] = read
+                if len(self._answers) > KEPT:
+                    self._answers.popitem(last=False)
+        return read
+
+    def _look(self) -> Warehouse:
+        """What is of all data, read again, and all answers forgotten, if something was built or loaded since."""
+        with self._lock:
+            known, due = self._warehouse, self._looked_at + LOOK_EVERY_S
+        if known and time.monotonic() < due:
+            return known
+        state = {"state": state_query(self.settings)}
+        found = self.marts.read(state if known else state | lasting_queries(self.settings))
+        now = found.pop("state")
+        if known and now.equals(known.state):
+            newer = known
+        else:
+            newer = Warehouse(now, found or self.marts.read(lasting_queries(self.settings)))
+        with self._lock:
+            if newer is not self._warehouse:
+                self._warehouse = newer
+                self._answers.clear()
+            self._looked_at = time.monotonic()
+        return newer
+
+    def _last_day(self, warehouse: Warehouse) -> date:
+        """The last whole day, or yesterday where there is none."""
+        last_day: date | None = warehouse.available["last_complete_day"]
+        return last_day or datetime.now(PARIS).date() - timedelta(days=1)
+
+    def _read(self, warehouse: Warehouse, period: Period) -> Answer:
+        rows: dict[str, pa.Table] = self.marts.read(period_queries(self.settings, period))
+        shown = payload(
+            period,
+            warehouse,
+            rows,
+            stale_after_hours=self.stale_after_hours,
+            sample=self.is_sample(),
+            now=datetime.now(UTC),
+        )
+        body = json.dumps(shown, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        return Answer(body, hashlib.sha256(body).hexdigest()[:32])
