@@ -1,0 +1,122 @@
+"""The dashboard's routes, as an app that Airflow's API server mounts: see docs/dashboard.md.
+
+Every route asks for a login, and so does every address that is none: there is nothing to look at from outside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.responses import JSONResponse
+
+from energy_dashboard import build
+from energy_dashboard.dashboard import Answer, Dashboard
+from energy_dashboard.marts import TIMEOUT_S, MartsAbsent, WarehouseSilent
+from energy_dashboard.periods import DEFAULT, BadPeriod
+
+#: Readers that wait for the warehouse at one time, on threads of their own: those of Airflow's API are not theirs.
+_READERS: Final = 4
+#: Seconds after which a reader is told that the warehouse is silent, whatever goes on.
+_PATIENCE_S: Final = TIMEOUT_S + 2
+
+_HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+_FRESH: Final = {**_HEADERS, "Cache-Control": "private, no-cache"}
+_FOR_EVER: Final = {**_HEADERS, "Cache-Control": "private, max-age=31536000, immutable"}
+
+_METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+#: Status and message, in English and French, of each code.
+_ERRORS: Final = {
+    "period": (
+        400,
+        "This is not a period. Choose one again.",
+        "Ce n’est pas une période. Choisissez-en une autre.",
+    ),
+    "warehouse": (
+        503,
+        "The data warehouse does not answer. Try again in a moment.",
+        "L’entrepôt de données ne répond pas. Réessayez dans un instant.",
+    ),
+    "no_marts": (
+        503,
+        "There are no data yet. They come with the first complete run of the three DAGs.",
+        "Il n’y a pas encore de données. Elles arrivent avec la première exécution complète des trois DAG.",
+    ),
+}
+
+log = logging.getLogger(__name__)
+
+
+def create_app(dashboard: Dashboard, authenticated: Callable[..., Any]) -> FastAPI:
+    """The app; ``authenticated`` is the dependency that refuses who is not logged in."""
+    app = FastAPI(
+        title="Énergie", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(authenticated)]
+    )
+    readers = ThreadPoolExecutor(_READERS, "dashboard-reader")
+
+    async def read(request: Request) -> Answer | JSONResponse:
+        """The answer for the request's period, or what to tell instead."""
+        query = request.query_params.multi_items()
+        if any(name != "period" for name, _ in query) or len(query) > 1:
+            return _error("period")
+        text = query[0][1] if query else DEFAULT
+        try:
+            found = asyncio.get_running_loop().run_in_executor(readers, dashboard.answer, text)
+            return await asyncio.wait_for(found, _PATIENCE_S)
+        except BadPeriod:
+            return _error("period")
+        except MartsAbsent as absent:
+            log.warning("The dashboard found no marts: %s", absent)
+            return _error("no_marts")
+        except (WarehouseSilent, TimeoutError) as silent:
+            log.warning("The dashboard's warehouse does not answer: %s", silent)
+            return _error("warehouse")
+
+    @app.get("/")
+    def page() -> Response:
+        headers = {**_FRESH, "Content-Security-Policy": build.CONTENT_SECURITY_POLICY}
+        return Response(build.page("."), media_type="text/html; charset=utf-8", headers=headers)
+
+    @app.get("/assets/{name}")
+    def asset(name: str) -> Response:
+        try:
+            found = build.asset(name)
+        except KeyError:
+            raise HTTPException(404) from None
+        return Response(found.content, media_type=found.content_type, headers=_FOR_EVER)
+
+    @app.get("/data")
+    async def data(request: Request) -> Response:
+        found = await read(request)
+        if isinstance(found, JSONResponse):
+            return found
+        headers = {**_FRESH, "ETag": f'"{found.etag}"'}
+        if found.etag in request.headers.get("If-None-Match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(found.body, media_type="application/json", headers=headers)
+
+    @app.get("/csv")
+    async def csv(request: Request) -> Response:
+        found = await read(request)
+        if isinstance(found, JSONResponse):
+            return found
+        name, text = found.csv()
+        headers = {**_FRESH, "Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
+
+    @app.api_route("/{path:path}", methods=_METHODS)
+    def nothing(path: str) -> Response:
+        raise HTTPException(404)
+
+    return app
+
+
+def _error(code: str) -> JSONResponse:
+    status, english, french = _ERRORS[code]
+    told = {"error": {"code": code, "message_en": english, "message_fr": french}}
+    return JSONResponse(told, status, headers={**_FRESH, **({"Retry-After": "10"} if status == 503 else {})})

@@ -1,0 +1,316 @@
+"""The dashboard's routes: what they refuse, what they remember, what they say when the warehouse does not answer."""
+
+from __future__ import annotations
+
+import csv
+import io
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+import pyarrow as pa
+import pytest
+from fastapi.testclient import TestClient
+from google.api_core.exceptions import NotFound
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from energy_dashboard import dashboard as module
+from energy_dashboard.dashboard import Dashboard
+from energy_dashboard.marts import Marts, MartsAbsent, WarehouseSilent
+from energy_dashboard.periods import BadPeriod, parse_period
+from energy_dashboard.queries import Query
+from energy_dashboard.routes import create_app
+from odre.settings import Settings
+from tests.unit.test_dashboard_payload import day_row, days, warehouse
+
+SETTINGS: Final = Settings.from_environment({})
+
+
+@dataclass
+class Rows(Marts):
+    """A warehouse that has these rows whatever it is asked, and counts."""
+
+    days: pa.Table = field(default_factory=lambda: days(day_row(date(2026, 11, 23))))
+    asked: list[str] = field(default_factory=list)
+    built_at: datetime = datetime(2026, 11, 24, tzinfo=UTC)
+    fails: Exception | None = None
+
+    def read(self, queries: Mapping[str, Query]) -> dict[str, pa.Table]:
+        """The rows, or what is to be raised."""
+        self.asked += queries
+        if self.fails:
+            raise self.fails
+        known = warehouse(last_complete_day=date(2026, 11, 23))
+        state = known.state.set_column(4, "built_at", pa.array([self.built_at], known.state["built_at"].type))
+        hours = pa.table(
+            {"instant": pa.array([], pa.timestamp("us", "UTC")), "measured_minutes": pa.array([], "int64")}
+        )
+        tables = {"state": state, **known.lasting, "days": self.days, "hours": hours}
+        return {name: tables[name] for name in queries}
+
+
+def rows(**options: Any) -> Rows:
+    return Rows(connect=lambda: pytest.fail("nobody is to connect"), max_bytes=1, **options)
+
+
+def served(marts: Marts) -> TestClient:
+    dashboard = Dashboard(SETTINGS, marts, {"power": 6}, is_sample=lambda: True)
+    return TestClient(create_app(dashboard, lambda: None), raise_server_exceptions=False)
+
+
+@pytest.fixture
+def marts() -> Rows:
+    return rows()
+
+
+@pytest.fixture
+def client(marts: Rows) -> TestClient:
+    return served(marts)
+
+
+def test_data_are_json_of_the_period_and_of_the_last_30_days_without_one(client: TestClient) -> None:
+    answer = client.get("/data", params={"period": "2026-11-23"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.json()["daily"]["consumption_mwh"] == [240.0]
+    assert answer.json()["sample"] is True
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    period = client.get("/data").json()["period"]
+    assert (period["name"], period["start"], period["end"]) == ("last-30", "2026-10-25", "2026-11-23")
+
+
+def test_days_come_as_a_file_too(client: TestClient) -> None:
+    answer = client.get("/csv", params={"period": "2026-11"})
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert answer.headers["content-disposition"] == 'attachment; filename="energy_2026-11-01_2026-11-30.csv"'
+    table = list(csv.DictReader(io.StringIO(answer.text)))
+    assert (len(table), table[22]["day"], table[22]["consumption_mwh"]) == (30, "2026-11-23", "240.0")
+    assert (table[21]["consumption_mwh"], table[21]["electricity_is_complete"]) == ("", "False")
+
+
+def test_a_browser_that_has_the_answer_is_not_sent_it_again(client: TestClient) -> None:
+    first = client.get("/data", params={"period": "2026"})
+    second = client.get("/data", params={"period": "2026"}, headers={"If-None-Match": first.headers["etag"]})
+    assert (second.status_code, second.content) == (304, b"")
+
+
+def test_what_was_read_is_kept_until_something_is_built(
+    client: TestClient, marts: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.0)
+    first = client.get("/data", params={"period": "2026"}).content
+    assert {"state", "answers", "days"} <= set(marts.asked)
+    marts.asked.clear()
+    assert client.get("/data", params={"period": "2026"}).content == first
+    assert marts.asked == ["state"]
+    marts.days = days(day_row(date(2026, 11, 23), consumption_mwh=1.0))
+    marts.built_at = datetime(2026, 11, 25, tzinfo=UTC)
+    newer = client.get("/data", params={"period": "2026"}).json()
+    assert newer["header"]["consumption_mwh"]["value"] == 1.0
+    assert newer["built_at"] == "2026-11-25T00:00:00Z"
+    assert "answers" in marts.asked
+
+
+def test_whether_something_was_built_is_not_asked_all_the_time(client: TestClient, marts: Rows) -> None:
+    client.get("/data", params={"period": "2026"})
+    marts.asked.clear()
+    client.get("/data", params={"period": "2026"})
+    assert marts.asked == []
+
+
+def test_only_so_many_periods_are_kept(client: TestClient, marts: Rows) -> None:
+    for day in range(1, 31):
+        client.get("/data", params={"period": f"2026-04-{day:02}"})
+    for text in ("2026-04-01", "2026", "2025", "2024"):
+        client.get("/data", params={"period": text})
+    marts.asked.clear()
+    # The oldest that nobody asked for again went.
+    client.get("/data", params={"period": "2026-04-01"})
+    assert marts.asked == []
+    client.get("/data", params={"period": "2026-04-02"})
+    assert "days" in marts.asked
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "period=",
+        "period=2026-02-30",
+        "period=2026&period=2026",
+        "period=2026&sql=1",
+        "start=2026-01-01",
+        "period=0001-01-01_9999-12-31",
+        "period=2026'%20OR%201=1--",
+        "period=%3Cscript%3Ealert(1)%3C/script%3E",
+        "period=..%2F..%2Fetc%2Fpasswd",
+        "period=%00",
+        "period=%FF%FE",
+        "period[]=2026",
+        "lang=fr",
+    ],
+)
+@pytest.mark.parametrize("route", ["/data", "/csv"])
+def test_what_is_no_period_is_refused_before_anybody_is_asked(
+    client: TestClient, marts: Rows, route: str, query: str
+) -> None:
+    answer = client.get(f"{route}?{query}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "period")
+    assert set(answer.json()["error"]) == {"code", "message_en", "message_fr"}
+    assert marts.asked == []
+
+
+FUZZED: Final = served(rows())
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.text(max_size=60), route=st.sampled_from(["/data", "/csv"]))
+def test_any_text_gives_an_answer_or_is_refused(text: str, route: str) -> None:
+    try:
+        parse_period(text)
+        expected = 200
+    except BadPeriod:
+        expected = 400
+    answer = FUZZED.get(route, params={"period": text})
+    assert answer.status_code == expected
+    assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/docs", "/redoc", "/openapi.json", "/data/", "/assets", "/assets/", "/assets/%2e%2e%2froutes.py"]
+)
+def test_there_is_nothing_elsewhere(client: TestClient, path: str) -> None:
+    answer = client.get(path, follow_redirects=False)
+    assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_nothing_can_be_changed(client: TestClient, method: str) -> None:
+    assert client.request(method, "/data").status_code == 404
+
+
+def test_a_warehouse_without_marts_says_so(client: TestClient, marts: Rows) -> None:
+    marts.fails = MartsAbsent("no table")
+    answer = client.get("/data")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_marts")
+    assert "no table" not in answer.text
+
+
+# A warehouse that is not there, or does not answer: real connections.
+
+
+def connecting_to(url: str, timeout_s: float = 1.0) -> Marts:
+    return Marts(
+        lambda: bigquery.Client(project="p", credentials=AnonymousCredentials(), client_options={"api_endpoint": url}),
+        max_bytes=1,
+        timeout_s=timeout_s,
+    )
+
+
+@pytest.fixture
+def mute() -> Iterator[str]:
+    """A server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def absent() -> str:
+    """Where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("warehouse_is", ["mute", "absent"])
+def test_a_silent_warehouse_gives_a_message_and_no_hang(request: pytest.FixtureRequest, warehouse_is: str) -> None:
+    client = served(connecting_to(request.getfixturevalue(warehouse_is)))
+    begun = time.monotonic()
+    answer = client.get("/data")
+    assert time.monotonic() - begun < 3
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "warehouse")
+    assert answer.headers["retry-after"] == "10"
+    # It is left alone for a moment: the next reader does not wait.
+    begun = time.monotonic()
+    assert client.get("/data").status_code == 503
+    assert time.monotonic() - begun < 0.5
+
+
+def test_a_query_that_nobody_waits_for_any_more_ends(mute: str) -> None:
+    pool = ThreadPoolExecutor(1)
+    marts = connecting_to(mute, timeout_s=0.5)
+    marts._pool = pool
+    with pytest.raises(WarehouseSilent):
+        marts.read({"n": Query("SELECT 1")})
+    ended = threading.Thread(target=pool.shutdown, daemon=True)
+    ended.start()
+    ended.join(5)
+    assert not ended.is_alive()
+
+
+def test_a_connection_that_cannot_be_made_is_a_silent_warehouse() -> None:
+    def connect() -> bigquery.Client:
+        raise LookupError("The conn_id google_cloud_default isn't defined")
+
+    answer = served(Marts(connect, max_bytes=1)).get("/data")
+    assert answer.status_code == 503
+    assert "conn_id" not in answer.text
+
+
+def test_a_warehouse_is_asked_again_after_a_moment(marts: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LEAVE_ALONE_S", 0.0)
+    client = served(marts)
+    marts.fails = WarehouseSilent("gone")
+    assert client.get("/data").status_code == 503
+    marts.fails = None
+    assert client.get("/data").status_code == 200
+
+
+def test_many_who_wait_all_get_a_message(mute: str) -> None:
+    client = served(connecting_to(mute))
+    codes: list[int] = []
+    waiting = [threading.Thread(target=lambda: codes.append(client.get("/data").status_code)) for _ in range(12)]
+    begun = time.monotonic()
+    for thread in waiting:
+        thread.start()
+    for thread in waiting:
+        thread.join()
+    assert codes == [503] * 12
+    assert time.monotonic() - begun < 6
+
+
+def test_a_table_that_is_not_there_is_told_from_a_silent_warehouse() -> None:
+    class Client:
+        def query_and_wait(self, *_: Any, **__: Any) -> None:
+            raise NotFound("Table energy.answers")
+
+    with pytest.raises(MartsAbsent):
+        Marts(Client, max_bytes=1).read({"answers": Query("SELECT 1")})
+
+
+def test_a_query_names_its_bounds_and_its_values_as_parameters() -> None:
+    asked: dict[str, Any] = {}
+
+    class Found:
+        def to_arrow(self, **_: Any) -> pa.Table:
+            return pa.table({"n": [1]})
+
+    class Client:
+        def query_and_wait(self, sql: str, **options: Any) -> Found:
+            asked.update(options, sql=sql)
+            return Found()
+
+    marts = Marts(Client, max_bytes=1234, timeout_s=5)
+    marts.read({"n": Query("SELECT @day", {"day": date(2026, 1, 2)})})
+    job = asked["job_config"].to_api_repr()
+    assert job["query"]["maximumBytesBilled"] == "1234"
+    assert job["jobTimeoutMs"] == "5000"
+    assert job["labels"] == {"part": "dashboard"}
+    (parameter,) = job["query"]["queryParameters"]
+    assert parameter["parameterType"] == {"type": "DATE"}
+    assert parameter["parameterValue"] == {"value": "2026-01-02"}
