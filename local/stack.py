@@ -164,7 +164,9 @@ class Source:
             LocalError: the live one does not say where it is.
         """
         if not self.connection:
-            return json.dumps({"conn_type": "http", "host": standin})
+            # The dashboard says so where the data are not measured.
+            extra = {} if self.folder else {"generated": True}
+            return json.dumps({"conn_type": "http", "host": standin, "extra": extra})
         address = self.address
         if self.connection.lstrip().startswith("{"):
             extra = json.loads(self.connection).get("extra")

@@ -16,24 +16,21 @@ if TYPE_CHECKING:
 #: Where the app is mounted.
 PREFIX: Final = "/energy-dashboard"
 
-#: Bytes that one query may read: the marts are small, and a query that wants more is a mistake.
-MAXIMUM_BYTES_BILLED: Final = 200 * 2**20
+#: In the extra of the source's connection: its data are not measured.
+GENERATED: Final = "generated"
 
 
-def dashboard(settings: Settings, gcp_conn_id: str) -> Dashboard:
-    """The dashboard on the warehouse that an Airflow connection leads to."""
+def dashboard(settings: Settings) -> Dashboard:
+    """The dashboard on the warehouse that Airflow's connection leads to."""
     from airflow.sdk import Connection
 
     from energy_dashboard.dashboard import Dashboard
-    from energy_dashboard.marts import Marts
-    from odre.contracts import read_contracts
     from odre.hooks import OdreHook, WarehouseHook
 
-    return Dashboard(
+    return Dashboard.of(
         settings,
-        Marts(lambda: WarehouseHook(settings, gcp_conn_id).client, MAXIMUM_BYTES_BILLED),
-        stale_after_hours={contract.dataset: contract.freshness_hours for contract in read_contracts().values()},
-        is_sample=lambda: bool(Connection.get(OdreHook.default_conn_name).extra_dejson.get("generated")),
+        lambda: WarehouseHook(settings, settings.dashboard_conn_id).client,
+        is_sample=lambda: bool(Connection.get(OdreHook.default_conn_name).extra_dejson.get(GENERATED)),
     )
 
 
@@ -43,8 +40,7 @@ def _app() -> FastAPI:
 
     from energy_dashboard.routes import create_app
 
-    settings = Settings.from_environment()
-    return create_app(dashboard(settings, "google_cloud_default"), requires_authenticated())
+    return create_app(dashboard(Settings.from_environment()), requires_authenticated())
 
 
 async def app(

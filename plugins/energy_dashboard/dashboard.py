@@ -18,11 +18,13 @@ from threading import Lock
 from typing import Any, Final
 
 import pyarrow as pa
+from google.cloud import bigquery
 
 from energy_dashboard.marts import Marts, WarehouseSilent
 from energy_dashboard.payload import Warehouse, payload
 from energy_dashboard.periods import Period, parse_period
 from energy_dashboard.queries import PARIS, lasting_queries, period_queries, state_query
+from odre.contracts import read_contracts
 from odre.settings import Settings
 
 #: Seconds between two looks at whether something was built or loaded.
@@ -31,6 +33,8 @@ LOOK_EVERY_S: Final = 30.0
 LEAVE_ALONE_S: Final = 5.0
 #: Periods that are kept.
 KEPT: Final = 32
+#: Bytes that one query may read: the marts are small, and a query that wants more is a mistake.
+MAXIMUM_BYTES_BILLED: Final = 200 * 2**20
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,22 @@ class Dashboard:
     _answers: OrderedDict[Period, Answer] = field(default_factory=OrderedDict)
     _silence: WarehouseSilent | None = None
     _silent_until: float = 0.0
+
+    @classmethod
+    def of(cls, settings: Settings, connect: Callable[[], bigquery.Client], is_sample: Callable[[], bool]) -> Dashboard:
+        """The dashboard of a deployment's warehouse, whose client ``connect`` gives."""
+        stale_after_hours = {contract.dataset: contract.freshness_hours for contract in read_contracts().values()}
+        return cls(settings, Marts(connect, MAXIMUM_BYTES_BILLED), stale_after_hours, is_sample)
+
+    @property
+    def built_at(self) -> datetime | None:
+        """When the marts were last built; ``None``: nobody noted it.
+
+        Raises:
+            WarehouseSilent: the warehouse does not answer.
+            MartsAbsent: nothing was built yet.
+        """
+        return self._look().built_at
 
     def answer(self, text: str) -> Answer:
         """The answer for a period, from memory unless something was built or loaded since.

@@ -36,6 +36,8 @@ class Settings:
     bucket: str
     lake_prefix: str
     dataset_prefix: str
+    #: Airflow's connection with which the dashboard reads.
+    dashboard_conn_id: str = "google_cloud_default"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -46,6 +48,7 @@ class Settings:
             bucket=environment.get("LAKE_BUCKET", "odre-lake"),
             lake_prefix=environment.get("LAKE_PREFIX", ""),
             dataset_prefix=environment.get("DATASET_PREFIX", ""),
+            dashboard_conn_id=environment.get("DASHBOARD_CONN_ID", cls.dashboard_conn_id),
         )
 
     @property

@@ -238,7 +238,10 @@ def test_airflow_is_told_the_source_as_json(
 
 
 def test_a_connection_in_json_is_told_by_its_address() -> None:
-    assert json.loads(Source("sample").airflow_connection("http://127.0.0.1:1"))["host"] == "http://127.0.0.1:1"
+    sample = json.loads(Source("sample").airflow_connection("http://127.0.0.1:1"))
+    assert (sample["host"], sample["extra"]) == ("http://127.0.0.1:1", {"generated": True})
+    extracts = json.loads(Source("data", folder=Path()).airflow_connection("http://127.0.0.1:1"))
+    assert extracts["extra"] == {}
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ def test_everything_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
         "LAKE_BUCKET": "b",
         "LAKE_PREFIX": "me/",
         "DATASET_PREFIX": "me_",
+        "DASHBOARD_CONN_ID": "readers",
     }.items():
         monkeypatch.setenv(name, value)
-    assert Settings.from_environment() == Settings("p", "europe-west9", "b", "me/", "me_")
+    assert Settings.from_environment() == Settings("p", "europe-west9", "b", "me/", "me_", "readers")
 
 
 def test_a_prefix_gives_each_developer_a_full_set_of_datasets() -> None:

@@ -1,0 +1,47 @@
+"""``python -m energy_dashboard <period> <file> [generated]``: the dashboard as one file, with the data of a period.
+
+The warehouse is that of the settings' environment: the emulator at ``BIGQUERY_EMULATOR_HOST``, or BigQuery with the
+credentials of this machine. ``generated`` says that the data are not measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from energy_dashboard import build
+from energy_dashboard.dashboard import Dashboard
+from energy_dashboard.marts import MartsAbsent, WarehouseSilent
+from energy_dashboard.periods import BadPeriod
+from odre.settings import Settings
+
+
+def main(arguments: list[str]) -> int:
+    """Write the file; 1, and a line on what is wrong, where that cannot be."""
+    period, file, *sample = arguments
+    settings = Settings.from_environment()
+
+    def connect() -> bigquery.Client:
+        # An emulator takes anybody, and there may be no credentials to find.
+        credentials = AnonymousCredentials() if os.environ.get("BIGQUERY_EMULATOR_HOST") else None
+        return bigquery.Client(project=settings.project, location=settings.location, credentials=credentials)
+
+    try:
+        answer = Dashboard.of(settings, connect, lambda: bool(sample)).answer(period)
+    except BadPeriod as error:
+        print(f"error: {period} is no period. {error}", file=sys.stderr)
+        return 1
+    except (MartsAbsent, WarehouseSilent) as error:
+        print(f"error: The warehouse has no marts to show: {error}", file=sys.stderr)
+        return 1
+    Path(file).write_text(build.single_file(json.loads(answer.body)), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
