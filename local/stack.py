@@ -165,8 +165,8 @@ class Source:
         """
         if not self.connection:
             # The dashboard says so where the data are not measured.
-            extra = {} if self.folder else {"generated": True}
-            return json.dumps({"conn_type": "http", "host": standin, "extra": extra})
+            generated = {} if self.folder else {"generated": True}
+            return json.dumps({"conn_type": "http", "host": standin, "extra": generated})
         address = self.address
         if self.connection.lstrip().startswith("{"):
             extra = json.loads(self.connection).get("extra")

@@ -62,11 +62,10 @@ class PublishDashboardOperator(BaseOperator):
         return address
 
 
-def publish_dashboard(settings: Settings) -> BaseOperator:
+def publish_dashboard(settings: Settings) -> PublishDashboardOperator:
     """The task of it. A teardown to Airflow: it does not count for how the run went, which is about the data."""
-    return PublishDashboardOperator(
-        task_id="publish_dashboard",
-        settings=settings,
-        retries=1,
-        execution_timeout=timedelta(minutes=10),
-    ).as_teardown(on_failure_fail_dagrun=False)
+    task = PublishDashboardOperator(
+        task_id="publish_dashboard", settings=settings, retries=1, execution_timeout=timedelta(minutes=10)
+    )
+    task.as_teardown(on_failure_fail_dagrun=False)
+    return task
