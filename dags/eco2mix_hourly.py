@@ -1,7 +1,8 @@
 """### French electricity mix, every hour
 
 Fetches `eco2mix-national-tr` (near real time) each hour and `eco2mix-national-cons-def` (consolidated and definitive)
-when ODRÉ republishes it, and rebuilds the marts that depend on them.
+when ODRÉ republishes it, and rebuilds the marts that depend on them. Then it publishes the dashboard as one file,
+`dashboard/index.html` in the lake: a failure of that last task leaves the run and its data a success.
 
 **Owner** data-platform. **Late?** The source publishes 30 to 60 minutes late; a missed run heals by the next one's
 window.
@@ -11,7 +12,9 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable
 
+from energy_dashboard.operators import publish_dashboard
 from odre.pipeline import TRIAGE, default_args, form, pipeline
+from odre.settings import Settings
 
 with DAG(
     dag_id="eco2mix_hourly",
@@ -26,4 +29,5 @@ with DAG(
     tags=["odre", "electricity"],
     doc_md=__doc__ + TRIAGE,
 ):
-    pipeline("eco2mix-national-tr", "eco2mix-national-cons-def")
+    record = pipeline("eco2mix-national-tr", "eco2mix-national-cons-def")
+    record >> publish_dashboard(Settings.from_environment())

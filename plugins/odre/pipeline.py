@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Param
+from airflow.sdk import BaseOperator, Param
 
 from odre.ingest import ingest
 from odre.operators import PrepareWarehouseOperator
@@ -72,13 +72,14 @@ def default_args() -> dict[str, Any]:
     }
 
 
-def pipeline(*datasets: str) -> None:
-    """``prepare → ingest of each dataset → join → dbt → record``, in the DAG of the context."""
+def pipeline(*datasets: str) -> BaseOperator:
+    """``prepare → ingest of each dataset → join → dbt → record``, in the DAG of the context; returns ``record``."""
     settings = Settings.from_environment()
     prepare = PrepareWarehouseOperator(
         task_id="prepare", settings=settings, pool=MERGE_POOL.name, execution_timeout=timedelta(minutes=10)
     )
     groups: Sequence[Any] = [ingest(dataset, settings) for dataset in datasets]
-    join = transform(datasets, settings)
+    join, record = transform(datasets, settings)
     prepare >> groups >> join
     prepare >> join
+    return record

@@ -185,8 +185,8 @@ def dbt_build(datasets: Sequence[str], after: BaseOperator, before: BaseOperator
     return group
 
 
-def transform(datasets: Sequence[str], settings: Settings) -> BaseOperator:
-    """``join → dbt → record``; returns ``join``, for what must come before."""
+def transform(datasets: Sequence[str], settings: Settings) -> tuple[BaseOperator, BaseOperator]:
+    """``join → dbt → record``; returns the two ends, for what must come before and after."""
     join = BuildGateOperator(
         task_id="join",
         datasets=datasets,
@@ -213,4 +213,4 @@ def transform(datasets: Sequence[str], settings: Settings) -> BaseOperator:
         execution_timeout=timedelta(minutes=10),
     )
     dbt_build(datasets, after=join, before=record)
-    return join
+    return join, record
