@@ -15,7 +15,7 @@ LOCAL = @$(or $(PYTHON),false) $(FITS) || { \
 	echo "error: $(or $(PYTHON),Nothing on the path) is no Python 3.11 or 3.12: install one, or name it with PYTHON=…" >&2; exit 1; }; \
 	PYTHONPATH=plugins exec $(PYTHON) -m local
 
-.PHONY: help demo run sql docs check-source up down logs password trigger test test-faults test-compose bench lint lock clean
+.PHONY: help demo run sql docs check-source restore up down logs password trigger test test-faults test-compose bench lint lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{ printf "make %-14s%s\n", $$1, $$2 }'
@@ -34,6 +34,9 @@ docs: ## dbt's documentation with the lineage from source to answer, as one file
 
 check-source: ## Hold what we assume of the live source against what it answers
 	$(LOCAL) check-source
+
+restore: ## The raw tables again from the lake: [DATA=<folder> | SOURCE=live | SOURCE=google]
+	$(LOCAL) restore
 
 up: ## The containers, built and started, with the live source; SOURCE=sample: with generated data
 	$(LOCAL) up

@@ -13,6 +13,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, CronTriggerTimetable
 
 from energy_dashboard.operators import publish_dashboard
+from odre.alerts import alerts
 from odre.pipeline import TRIAGE, default_args, form, pipeline
 from odre.settings import Settings
 
@@ -28,6 +29,7 @@ with DAG(
     params=form(),
     tags=["odre", "electricity"],
     doc_md=__doc__ + TRIAGE,
+    **alerts(within=timedelta(hours=1)),
 ):
     record = pipeline("eco2mix-national-tr", "eco2mix-national-cons-def")
     record >> publish_dashboard(Settings.from_environment())

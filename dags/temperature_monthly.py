@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable
 
+from odre.alerts import alerts
 from odre.pipeline import TRIAGE, default_args, form, pipeline
 
 with DAG(
@@ -25,5 +26,6 @@ with DAG(
     params=form(),
     tags=["odre", "temperature"],
     doc_md=__doc__ + TRIAGE,
+    **alerts(within=timedelta(hours=3)),
 ):
     pipeline("temperature-quotidienne-regionale")

@@ -174,6 +174,27 @@ def check_source() -> int:
     )
 
 
+def restore() -> int:
+    """Make the raw tables again from the lake: of the local warehouse, or, with ``SOURCE=google``, in Google Cloud."""
+    python = environments.ensure_airflow()
+    command = ["python", "-m", "odre.restore"]
+    if os.environ.get("SOURCE") == "google":
+        # With the caller's own credentials; only the two that say where are asked for.
+        missing = [name for name in ("GOOGLE_CLOUD_PROJECT", "LAKE_BUCKET") if not os.environ.get(name)]
+        if missing:
+            raise LocalError(f"Which lake? Set {' and '.join(missing)}: docs/runbooks/restore.md")
+        emulators = ("BIGQUERY_EMULATOR_HOST", "STORAGE_EMULATOR_HOST")
+        environment = {name: value for name, value in os.environ.items() if name not in emulators}
+        environment["PYTHONPATH"] = str(ROOT / "plugins")
+        return environments.run_in(python, *command, environment=environment)
+    source = _chosen_source()
+    if not _has_warehouse(source):
+        raise LocalError(f"There is no warehouse and no lake in {LOCAL / source.state}: nothing to restore")
+    with Stack(source, Ports.from_environment()) as stack:
+        stack.start_warehouse()
+        return environments.run_in(python, *command, environment=stack.environment())
+
+
 def test() -> int:
     """Run the tests but those of faults and of the containers; ``TESTS`` names some of them."""
     return _pytest("test", ["tests", "--ignore=tests/faults", "--ignore=tests/compose"])
@@ -336,6 +357,7 @@ COMMANDS: Final[dict[str, Callable[[], int]]] = {
     "sql": sql,
     "docs": docs,
     "check-source": check_source,
+    "restore": restore,
     "test": test,
     "test-faults": test_faults,
     "bench": bench,

@@ -17,6 +17,8 @@ from typing import Any, Final
 import pyarrow as pa
 import yaml
 
+from odre.settings import include_dir
+
 ARROW_TYPES: Final[dict[str, pa.DataType]] = {
     "STRING": pa.string(),
     "INT64": pa.int64(),
@@ -42,9 +44,9 @@ END_OF_INSTANTS: Final = datetime(2160, 1, 1, tzinfo=UTC)
 
 
 def contracts_dir() -> Path:
-    """Where the contracts are: beside ``plugins`` in a checkout, or ``CONTRACTS_DIR``."""
+    """Where the contracts are: ``CONTRACTS_DIR``, or ``include/contracts``."""
     configured = os.environ.get("CONTRACTS_DIR")
-    return Path(configured) if configured else Path(__file__).resolve().parents[2] / "include" / "contracts"
+    return Path(configured) if configured else include_dir() / "contracts"
 
 
 def normalise_label(label: str) -> str:
@@ -122,6 +124,11 @@ class Contract:
     def time_type(self) -> str:
         """``TIMESTAMP`` or ``DATE``: the type of the column that windows filter."""
         return self.by_name[self.time_column].type
+
+    def bound(self, moment: datetime | None) -> str:
+        """A bound on the time column as a query's parameter; what is empty touches nothing, whatever its bounds."""
+        moment = moment or datetime(1970, 1, 1, tzinfo=UTC)
+        return moment.date().isoformat() if self.time_type == "DATE" else moment.isoformat()
 
     @cached_property
     def arrow_schema(self) -> pa.Schema:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final
 
 from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
@@ -13,6 +12,7 @@ from google.cloud import bigquery
 
 from odre.address import Address
 from odre.client import TIMEOUT, OdreClient
+from odre.jobs import query_job
 from odre.settings import Settings
 
 #: What a connection's extra may set: the client's option for it (``connect`` and ``read`` are the two of ``timeout``),
@@ -95,18 +95,12 @@ class WarehouseHook(BigQueryHook):
         """BigQuery's client, in the deployment's project and location."""
         return self.get_client(project_id=self.settings.project, location=self.settings.location)
 
-    def query_row(self, sql: str, parameters: Mapping[str, str | datetime] | None = None) -> dict[str, Any]:
-        """The one row that a query gives, by column name.
+    def query_row(self, sql: str, labels: dict[str, str], *parameters: dict[str, Any]) -> dict[str, Any]:
+        """The one row that a query gives, by column name. Labels and parameters as in :mod:`odre.jobs`.
 
         Raises:
             ValueError: it gave none, or several.
         """
-        types = {str: "STRING", datetime: "TIMESTAMP"}
-        config = bigquery.QueryJobConfig(
-            query_parameters=[
-                bigquery.ScalarQueryParameter(name, types[type(value)], value)
-                for name, value in (parameters or {}).items()
-            ]
-        )
-        (row,) = self.client.query_and_wait(sql, job_config=config)
+        job = query_job(sql, self.settings, labels, *parameters)
+        (row,) = self.client.query_and_wait(sql, job_config=bigquery.QueryJobConfig.from_api_repr(job))
         return dict(row.items())

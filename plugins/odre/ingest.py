@@ -5,33 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.google.cloud.operators.bigquery import BigQueryInsertJobOperator
-from airflow.providers.google.cloud.transfers.gcs_to_bigquery import GCSToBigQueryOperator
 from airflow.sdk import TaskGroup, task_group
 
 from odre import warehouse
 from odre.contracts import read_contract
-from odre.operators import OdreGateOperator, OdreToGCSOperator
+from odre.jobs import OF_THIS_TASK, query_job, query_parameter
+from odre.operators import LoadOperator, MergeOperator, OdreGateOperator, OdreToGCSOperator
 from odre.priority import ScheduledFirst
 from odre.settings import MERGE_POOL, Settings
-
-
-def query_parameter(name: str, parameter_type: str, value: Any) -> dict[str, Any]:
-    """A named query parameter as BigQuery's API takes it; ``value`` may be a template or an XComArg."""
-    return {"name": name, "parameterType": {"type": parameter_type}, "parameterValue": {"value": value}}
-
-
-def query_job(sql: str, *parameters: dict[str, Any], **labels: str) -> dict[str, Any]:
-    """Configuration of a query job, with labels that say what it is for."""
-    return {
-        "query": {
-            "query": sql,
-            "useLegacySql": False,
-            "parameterMode": "NAMED",
-            "queryParameters": list(parameters),
-        },
-        "labels": labels,
-    }
 
 
 def ingest(dataset: str, settings: Settings) -> TaskGroup:
@@ -62,8 +43,9 @@ def ingest(dataset: str, settings: Settings) -> TaskGroup:
                 """Template of a part of what this chunk's ``extract`` returned."""
                 return f"{{{{ ti.xcom_pull(task_ids='{extract.task_id}', map_indexes=ti.map_index)['{part}'] }}}}"
 
-            load = GCSToBigQueryOperator(
+            load = LoadOperator(
                 task_id="load",
+                dataset=dataset,
                 bucket=settings.bucket,
                 source_objects=[extracted["object_name"]],
                 source_format="PARQUET",
@@ -73,19 +55,21 @@ def ingest(dataset: str, settings: Settings) -> TaskGroup:
                 write_disposition="WRITE_TRUNCATE",
                 project_id=settings.project,
                 location=settings.location,
-                labels={"dataset": contract.dataset},
                 execution_timeout=timedelta(minutes=30),
                 map_index_template=of_this_chunk("chunk_label"),
                 **modestly,
             )
-            merge = BigQueryInsertJobOperator(
+            merge = MergeOperator(
                 task_id="merge",
+                settings=settings,
+                manifest=extracted["manifest"],
                 configuration=query_job(
                     warehouse.merge_sql(contract, settings, of_this_chunk("run_table")),
+                    settings,
+                    {**OF_THIS_TASK, "dataset": dataset},
                     query_parameter("manifest", "STRING", extracted["manifest"]),
                     query_parameter("first_time", contract.time_type, extracted["first_time"]),
                     query_parameter("last_time", contract.time_type, extracted["last_time"]),
-                    dataset=contract.dataset,
                 ),
                 project_id=settings.project,
                 location=settings.location,

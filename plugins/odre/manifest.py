@@ -10,7 +10,11 @@ import json
 import re
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
+
+MANIFEST: Final = ".manifest.json"
+COMMITTED: Final = ".committed-"
+STAMP: Final = "%Y%m%dT%H%M%S%fZ"
 
 
 def clean_run_id(run_id: str) -> str:
@@ -42,8 +46,28 @@ def manifest_name(
     lake_prefix: str, dataset: str, run_id: str, *, extracted_at: datetime, chunk: int, sha256: str
 ) -> str:
     """Name of an extraction's manifest, beside its object; names sort by the time of extraction, to the microsecond."""
-    sequence = extracted_at.astimezone(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    return f"{_run_folder(lake_prefix, dataset, run_id)}/{sequence}-{chunk}-{sha256[:12]}.manifest.json"
+    return f"{_run_folder(lake_prefix, dataset, run_id)}/{_stamp(extracted_at)}-{chunk}-{sha256[:12]}{MANIFEST}"
+
+
+def commit_name(manifest: str, committed_at: datetime) -> str:
+    """Name of the note that an extraction was committed, beside its manifest: it says when, to the microsecond."""
+    return f"{manifest.removesuffix(MANIFEST)}{COMMITTED}{_stamp(committed_at)}"
+
+
+def read_commit_name(name: str) -> tuple[str, datetime] | None:
+    """The manifest and the instant that :func:`commit_name` made a name from; ``None`` for another object's name."""
+    stem, found, stamp = name.rpartition(COMMITTED)
+    return (stem + MANIFEST, datetime.strptime(stamp, STAMP).replace(tzinfo=UTC)) if found else None
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Bucket and name of an object, from its ``gs://`` address."""
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
+    return bucket, name
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime(STAMP)
 
 
 @dataclass(frozen=True)

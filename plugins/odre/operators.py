@@ -12,16 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
 from airflow.providers.google.cloud.hooks.gcs import GCSHook
+from airflow.providers.google.cloud.operators.bigquery import BigQueryInsertJobOperator
+from airflow.providers.google.cloud.transfers.gcs_to_bigquery import GCSToBigQueryOperator
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from odre import manifest, tables, warehouse
+from odre import lineage, manifest, tables, warehouse
 from odre.client import DatasetAbsent, OdreClient, OdreError
 from odre.contracts import Contract, read_contract, read_contracts
 from odre.drift import detect_drift
 from odre.extract import extract_chunk
 from odre.hooks import OdreHook, WarehouseHook
+from odre.jobs import labels_of, query_parameter
 from odre.paris import PARIS
 from odre.plan import Chunk, SourceState, parse_form_window, plan_chunks, reason_to_fetch, run_window
 from odre.quarantine import BadRows, ContractBroken, write_quarantine
@@ -129,6 +133,15 @@ class OdreGateOperator(BaseOperator):
                     f"The source has no {contract.dataset}, which is optional: {absent}"
                 ) from None
             state = self._state(contract)
+            age = now - metadata.data_processed
+            if age > timedelta(hours=contract.freshness_hours):
+                # An alert looks for this line: terraform/modules/monitoring.
+                self.log.warning(
+                    "%s: the source is stale: it processed this %d h ago, and should within %d h",
+                    contract.dataset,
+                    age // timedelta(hours=1),
+                    contract.freshness_hours,
+                )
             if asked is None and self.force != "True" and not was_cleared(self, context):
                 reason = reason_to_fetch(contract, metadata, state, now)
                 if reason is None:
@@ -160,7 +173,10 @@ class OdreGateOperator(BaseOperator):
 
     def _state(self, contract: Contract) -> SourceState:
         return SourceState(
-            **WarehouseHook(self.settings).query_row(warehouse.source_state_sql(contract, self.settings))
+            **WarehouseHook(self.settings).query_row(
+                warehouse.source_state_sql(contract, self.settings),
+                labels_of(self.dag_id, self.task_id, contract.dataset),
+            )
         )
 
 
@@ -203,6 +219,7 @@ class OdreToGCSOperator(BaseOperator):
         self.log.info("%s, %s", chunk.dataset, chunk.label)
         contract = read_contract(chunk.dataset)
         client = OdreHook(self.odre_conn_id).get_conn()
+        self.read_from = client.base_url
         run_id = context["run_id"]
         lake = GCSHook(self.gcp_conn_id)
         extracted_at = datetime.now(UTC)
@@ -244,6 +261,7 @@ class OdreToGCSOperator(BaseOperator):
         )
         lake.upload(self.settings.bucket, manifest_name, data=described.to_json(), mime_type="application/json")
         if conversion.rows_quarantined:
+            # An alert looks for these words, too.
             self.log.warning(
                 "%s, %s: %d of %d rows break the contract and are in the quarantine",
                 contract.dataset,
@@ -260,11 +278,17 @@ class OdreToGCSOperator(BaseOperator):
             "object_name": object_name,
             "run_table": run_table,
             "run_table_id": f"{self.settings.project}.{self.settings.load_dataset}.{run_table}",
-            "first_time": _bound(contract, conversion.first_time),
-            "last_time": _bound(contract, conversion.last_time),
+            "first_time": contract.bound(conversion.first_time),
+            "last_time": contract.bound(conversion.last_time),
             "rows_quarantined": conversion.rows_quarantined,
             "manifest": json.dumps({**described.to_dict(), "quarantine": conversion.quarantine.to_pylist()}),
         }
+
+    def get_openlineage_facets_on_complete(self, _: Any) -> Any:
+        """From the source to the lake."""
+        dataset = Chunk.from_dict(self.chunk).dataset
+        read = lineage.source(self.read_from, dataset)
+        return lineage.facets([read], [lineage.lake(self.settings, dataset)])
 
     def _bad_rows_of_run(
         self, context: Context, client: OdreClient, contract: Contract, chunk: Chunk, own: BadRows
@@ -311,7 +335,56 @@ class OdreToGCSOperator(BaseOperator):
             )
 
 
-def _bound(contract: Contract, moment: datetime | None) -> str:
-    """A bound on the partition column as a query parameter; an empty chunk touches nothing, whatever its bounds."""
-    moment = moment or datetime(1970, 1, 1, tzinfo=UTC)
-    return moment.date().isoformat() if contract.time_type == "DATE" else moment.isoformat()
+class LoadOperator(GCSToBigQueryOperator):
+    """Google's operator, whose job carries the pipeline's labels: those that it takes are the table's."""
+
+    def __init__(self, *, dataset: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dataset = dataset
+
+    def _submit_job(self, hook: BigQueryHook, job_id: str) -> Any:
+        self.configuration["labels"] = labels_of(self.dag_id, self.task_id, self.dataset)
+        return super()._submit_job(hook, job_id)
+
+    def get_openlineage_facets_on_complete(self, _: Any) -> Any:
+        """Nothing: the table is gone after the merge, which tells of what is left."""
+        return lineage.facets()
+
+
+class MergeOperator(BigQueryInsertJobOperator):
+    """Google's operator on a chunk's merge, after which the lake has a note of the commit, for :mod:`odre.restore`.
+
+    ``manifest`` as its ``extract`` returned it. A try that dies before the note is made up for by the next.
+    """
+
+    template_fields: Sequence[str] = (*BigQueryInsertJobOperator.template_fields, "manifest")
+
+    def __init__(self, *, settings: Settings, manifest: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.settings = settings
+        self.manifest = manifest
+
+    def execute(self, context: Context) -> str | None:
+        """Runs the task; the job's id."""
+        job_id: str | None = super().execute(context)
+        described = json.loads(self.manifest)
+        committed_at = WarehouseHook(self.settings, self.gcp_conn_id).query_row(
+            warehouse.commit_time_sql(self.settings),
+            labels_of(self.dag_id, self.task_id, described["dataset"]),
+            query_parameter("manifest_uri", "STRING", described["manifest_uri"]),
+        )["committed_at"]
+        # None: the same content was extracted again since, and committed by that.
+        if committed_at is not None:
+            _, name = manifest.split_uri(described["manifest_uri"])
+            note = manifest.commit_name(name, committed_at)
+            GCSHook(self.gcp_conn_id).upload(self.settings.bucket, note, data=described["manifest_uri"])
+        return job_id
+
+    def get_openlineage_facets_on_complete(self, _: Any) -> Any:
+        """From the lake to the raw table, and to its earlier values."""
+        contract = read_contract(json.loads(self.manifest)["dataset"])
+        written = [contract.table, f"{contract.table}_replaced"]
+        return lineage.facets(
+            [lineage.lake(self.settings, contract.dataset)],
+            [lineage.table(self.settings, self.settings.raw_dataset, name) for name in written],
+        )

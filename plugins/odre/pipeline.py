@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Param
 
+from odre.alerts import OWNER
 from odre.ingest import ingest
 from odre.operators import PrepareWarehouseOperator
 from odre.settings import MERGE_POOL, Settings
@@ -63,7 +64,7 @@ def form() -> dict[str, Param]:
 def default_args() -> dict[str, Any]:
     """Owner and retries of every task. What another try cannot mend fails at once, whatever is said here."""
     return {
-        "owner": "data-platform",
+        "owner": OWNER,
         "execution_timeout": timedelta(hours=1),
         "retries": 3,
         "retry_delay": timedelta(seconds=30),

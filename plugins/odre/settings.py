@@ -6,8 +6,10 @@ Pure: no Airflow import.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 
@@ -27,6 +29,13 @@ DBT_POOL: Final = Pool("dbt", 4, "Who writes marts: one build, or the models of 
 POOLS: Final = (MERGE_POOL, DBT_POOL)
 
 
+def include_dir() -> Path:
+    """The folder of contracts and dbt project: beside ``plugins``, or on Cloud Composer below the DAGs."""
+    root = Path(__file__).resolve().parents[2]
+    on_composer = root / "dags" / "include"
+    return on_composer if on_composer.is_dir() else root / "include"
+
+
 @dataclass(frozen=True)
 class Settings:
     """Project, lake and warehouse of this deployment."""
@@ -38,10 +47,19 @@ class Settings:
     dataset_prefix: str
     #: Airflow's connection with which the dashboard reads.
     dashboard_conn_id: str = "google_cloud_default"
+    #: A query that would read more bytes is refused by BigQuery.
+    maximum_bytes_billed: int = 10 * 2**30
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """The settings that the environment names, with the defaults of the README."""
+        """The settings that the environment names, with the defaults of the README.
+
+        Raises:
+            ValueError: the bound on bytes is not a number.
+        """
+        bytes_billed = environment.get("MAXIMUM_BYTES_BILLED") or str(cls.maximum_bytes_billed)
+        if not re.fullmatch(r"[1-9][0-9]*", bytes_billed):
+            raise ValueError(f"MAXIMUM_BYTES_BILLED={bytes_billed} is no number of bytes: give one such as 10737418240")
         return cls(
             project=environment.get("GOOGLE_CLOUD_PROJECT", "odre-local"),
             location=environment.get("BIGQUERY_LOCATION", "EU"),
@@ -49,6 +67,7 @@ class Settings:
             lake_prefix=environment.get("LAKE_PREFIX", ""),
             dataset_prefix=environment.get("DATASET_PREFIX", ""),
             dashboard_conn_id=environment.get("DASHBOARD_CONN_ID", cls.dashboard_conn_id),
+            maximum_bytes_billed=int(bytes_billed),
         )
 
     @property

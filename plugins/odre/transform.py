@@ -25,17 +25,23 @@ from cosmos.constants import (
 from odre import warehouse
 from odre.contracts import read_contract
 from odre.hooks import WarehouseHook
-from odre.ingest import query_job, query_parameter
+from odre.jobs import OF_THIS_TASK, labels_of, query_job, query_parameter
 from odre.operators import was_cleared
-from odre.settings import DBT_POOL, Settings
+from odre.settings import DBT_POOL, Settings, include_dir
 
 DBT_GROUP = "dbt"
 
+#: How long a build with all data tests stands for those after it: less than a day, or a daily run would miss it.
+TESTED_FOR = timedelta(hours=23)
+
+#: What a build tests, as its gate decided; a task that is tried again or was cleared tests all.
+DATA_TESTS = "{{ 'all' if ti.try_number > 1 else ti.xcom_pull(task_ids='join', key='data_tests') or 'all' }}"
+
 
 def dbt_project_dir() -> Path:
-    """Where the dbt project is: beside ``plugins`` in a checkout, or ``DBT_PROJECT_DIR``."""
+    """Where the dbt project is: ``DBT_PROJECT_DIR``, or ``include/dbt``."""
     configured = os.environ.get("DBT_PROJECT_DIR")
-    return Path(configured) if configured else Path(__file__).resolve().parents[2] / "include" / "dbt"
+    return Path(configured) if configured else include_dir() / "dbt"
 
 
 def manifest_path() -> Path:
@@ -87,6 +93,8 @@ def selection(manifest: dict[str, Any], tables: Sequence[str]) -> list[str]:
     chosen = {name for name in _reach(manifest["child_map"], sources) if not name.startswith("exposure.")}
     while (wider := _reach(manifest["parent_map"], chosen | _tests_of(manifest, chosen))) != chosen:
         chosen = wider
+    # Views of what the pipeline costs, which read no source.
+    chosen |= {name for name, node in manifest["nodes"].items() if node["fqn"][1] == "operations"}
     return sorted(name.rsplit(".", 1)[-1] for name in chosen if name.startswith(("model.", "seed.")))
 
 
@@ -111,7 +119,8 @@ class BuildGateOperator(BaseOperator):
 
     Current means: the DAG's last successful build is of the same dbt project and later than the last load of its
     datasets, so that a build that failed is made up for although the source did not change. A run that somebody cleared
-    builds all the same. Returns ``started_at`` and ``project_hash``, each an XCom of its own.
+    builds all the same. Returns ``started_at``, ``project_hash`` and ``data_tests``, each an XCom of its own: all tests
+    once a day and where the project changed or somebody cleared the run, otherwise those of ``keys``.
     """
 
     def __init__(self, *, datasets: Sequence[str], settings: Settings, **kwargs: Any) -> None:
@@ -126,11 +135,20 @@ class BuildGateOperator(BaseOperator):
         contracts = [read_contract(dataset) for dataset in self.datasets]
         state = WarehouseHook(self.settings).query_row(
             warehouse.build_state_sql(contracts, self.settings),
-            {"dag_id": self.dag_id, "project_hash": current_hash},
+            labels_of(self.dag_id, self.task_id, self.settings.ops_dataset),
+            query_parameter("dag_id", "STRING", self.dag_id),
+            query_parameter("project_hash", "STRING", current_hash),
         )
-        if state["is_current"] and not was_cleared(self, context):
+        cleared = was_cleared(self, context)
+        if state["is_current"] and not cleared:
             raise AirflowSkipException("The marts are current: nothing was loaded since they were built.")
-        return {"started_at": started_at.isoformat(), "project_hash": current_hash}
+        tested_at = state["tested_at"]
+        is_tested = not cleared and tested_at is not None and started_at - tested_at < TESTED_FOR
+        return {
+            "started_at": started_at.isoformat(),
+            "project_hash": current_hash,
+            "data_tests": "keys" if is_tested else "all",
+        }
 
 
 def dbt_build(datasets: Sequence[str], after: BaseOperator, before: BaseOperator) -> DbtTaskGroup:
@@ -169,8 +187,9 @@ def dbt_build(datasets: Sequence[str], after: BaseOperator, before: BaseOperator
             "retries": 1,
             "retry_delay": timedelta(seconds=10),
             # Unit tests prove the SQL when it changes (make test), not the data on every run.
-            "env": {"DBT_EXCLUDE_RESOURCE_TYPES": "unit_test"},
+            "env": {"DBT_EXCLUDE_RESOURCE_TYPES": "unit_test", "DATA_TESTS": DATA_TESTS},
             "append_env": True,
+            "callback": "odre.lineage.emit_models",
         },
     )
     # Cosmos's task with the one dbt build, and the empty one that follows it.
@@ -200,10 +219,13 @@ def transform(datasets: Sequence[str], settings: Settings) -> tuple[BaseOperator
         task_id="record",
         configuration=query_job(
             warehouse.record_build_sql(settings),
+            settings,
+            {**OF_THIS_TASK, "dataset": settings.ops_dataset},
             query_parameter("dag_id", "STRING", "{{ dag.dag_id }}"),
             query_parameter("run_id", "STRING", "{{ run_id }}"),
             query_parameter("project_hash", "STRING", fixed["project_hash"]),
             query_parameter("started_at", "TIMESTAMP", fixed["started_at"]),
+            query_parameter("data_tests", "STRING", fixed["data_tests"]),
         ),
         project_id=settings.project,
         location=settings.location,

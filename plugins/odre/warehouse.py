@@ -80,6 +80,7 @@ BUILDS: Final = (
     _field("project_hash", "STRING", "Hash of the dbt project that was built"),
     _field("started_at", "TIMESTAMP", "When the build's inputs were fixed: later loads are not in it"),
     _field("finished_at", "TIMESTAMP", "When the build was complete"),
+    _field("data_tests", "STRING", "Data tests that it ran: all, or those of keys alone"),
 )
 
 #: A row a dataset, which every merge of it changes: of two that overlap only one can commit.
@@ -142,11 +143,12 @@ def _names(names: Iterable[str], prefix: str = "") -> str:
     return ", ".join(f"{prefix}`{name}`" for name in names)
 
 
-def merge_sql(contract: Contract, settings: Settings, incoming: str) -> str:
+def merge_sql(contract: Contract, settings: Settings, incoming: str, committed_at: str = "CURRENT_TIMESTAMP()") -> str:
     """The script that commits one chunk: replaced rows, raw rows, quarantine and ledger in one transaction.
 
     ``incoming`` is the run's table in the load dataset. Parameters: ``@manifest`` (the manifest as JSON, with its
-    quarantined rows), ``@first_time`` and ``@last_time`` (constant bounds on the partition column).
+    quarantined rows), ``@first_time`` and ``@last_time`` (constant bounds on the partition column). ``committed_at`` is
+    the SQL of the commit's instant: now, but for a commit that is made again.
 
     What was extracted later wins, whichever is committed first: where a later extraction of the same times is in the
     ledger, this chunk only adds the keys that are absent, and its other values join the replaced ones.
@@ -187,7 +189,7 @@ SELECT DISTINCT {moment} AS moment
       INNER JOIN {loads} AS later ON {_within_window(moment, moment, contract)}
       WHERE {is_later}"""
     return f"""\
-DECLARE committed_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP();
+DECLARE committed_at TIMESTAMP DEFAULT {committed_at};
 DECLARE is_staged BOOL DEFAULT (
   SELECT COUNT(*) > 0
   FROM `{settings.project}.{settings.load_dataset}.INFORMATION_SCHEMA.TABLES`
@@ -302,6 +304,15 @@ END IF;
 """
 
 
+def commit_time_sql(settings: Settings) -> str:
+    """When the extraction of ``@manifest_uri`` was committed: a row ``committed_at``, null if the ledger lacks it."""
+    return f"""\
+SELECT MAX(loaded_at) AS committed_at
+FROM `{settings.project}.{settings.ops_dataset}.loads`
+WHERE manifest_uri = @manifest_uri
+"""
+
+
 def _within_window(first: str, last: str, contract: Contract) -> str:
     """Condition: something between two values of the time column lies in the window of the load ``later``."""
     as_instant = "TIMESTAMP({})" if contract.time_type == "DATE" else "{}"
@@ -356,10 +367,10 @@ FROM complete_extractions
 
 
 def build_state_sql(contracts: Iterable[Contract], settings: Settings) -> str:
-    """Whether a DAG's marts are behind: one row ``is_current`` for ``@dag_id`` and ``@project_hash``.
+    """Whether a DAG's marts are behind: one row ``is_current, tested_at`` for ``@dag_id`` and ``@project_hash``.
 
     Current means: the last build of this DAG was made from the same dbt project, and began after the last load of
-    the DAG's datasets.
+    the DAG's datasets. ``tested_at``: when all data tests of this project last passed, null if they never did.
     """
     datasets = ", ".join(f"'{contract.dataset}'" for contract in contracts)
     return f"""\
@@ -381,18 +392,26 @@ SELECT
   COUNTIF(
     last_build.project_hash = @project_hash
     AND (last_load.loaded_at IS NULL OR last_load.loaded_at < last_build.started_at)
-  ) > 0 AS is_current
+  ) > 0 AS is_current,
+  (
+    SELECT MAX(finished_at)
+    FROM `{settings.project}.{settings.ops_dataset}.builds`
+    WHERE dag_id = @dag_id AND project_hash = @project_hash AND data_tests = 'all'
+  ) AS tested_at
 FROM last_build
 CROSS JOIN last_load
 """
 
 
 def record_build_sql(settings: Settings) -> str:
-    """Notes a successful build; parameters ``@dag_id, @run_id, @project_hash, @started_at``. Once a (run, start)."""
+    """Notes a successful build; parameters ``@dag_id, @run_id, @project_hash, @started_at, @data_tests``.
+
+    Once a (run, start).
+    """
     builds = f"`{settings.project}.{settings.ops_dataset}.builds`"
     return f"""\
-INSERT INTO {builds} (dag_id, run_id, project_hash, started_at, finished_at)
-SELECT @dag_id, @run_id, @project_hash, @started_at, CURRENT_TIMESTAMP()
+INSERT INTO {builds} (dag_id, run_id, project_hash, started_at, finished_at, data_tests)
+SELECT @dag_id, @run_id, @project_hash, @started_at, CURRENT_TIMESTAMP(), @data_tests
 FROM (SELECT 1)
 WHERE NOT EXISTS (
   SELECT 1 FROM {builds} WHERE dag_id = @dag_id AND run_id = @run_id AND started_at = @started_at

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,13 +13,19 @@ from typing import Any
 
 import pytest
 
-from odre.settings import DBT_POOL, MERGE_POOL
+from odre import alerts
+from odre.settings import DBT_POOL, MERGE_POOL, Settings
 
 ROOT = Path(__file__).parents[2]
 SCHEDULES = {
     "eco2mix_hourly": "20 * * * *",
     "gas_storage_daily": "0 11 * * *",
     "temperature_monthly": "0 7 1-15 * *",
+}
+SCHEDULED_EVERY = {
+    "eco2mix_hourly": timedelta(hours=1, minutes=1),
+    "gas_storage_daily": timedelta(days=1),
+    "temperature_monthly": timedelta(days=1),
 }
 DATASETS = {
     "eco2mix_hourly": {"eco2mix_national_tr", "eco2mix_national_cons_def"},
@@ -80,6 +87,24 @@ def test_scheduled_runs_go_before_those_that_someone_started(dag: Any) -> None:
             assert task.max_active_tis_per_dagrun == 1
 
 
+def test_somebody_is_told_once_a_run(dag: Any) -> None:
+    assert (dag.on_failure_callback, dag.on_success_callback) == (alerts.notify_failure, alerts.notify_recovery)
+    (deadline,) = dag.deadline
+    assert deadline.callback.path == "odre.alerts.notify_late"
+    assert deadline.interval < min(SCHEDULED_EVERY[dag.dag_id], timedelta(hours=6))
+    for task in dag.tasks:
+        told = [*task.on_failure_callback, *task.on_retry_callback, *task.on_success_callback]
+        assert not [callback for callback in told if callback.__module__ == "odre.alerts"], task.task_id
+
+
+def test_each_query_of_an_operator_is_labelled_and_bounded(dag: Any) -> None:
+    queries = [task for task in dag.tasks if hasattr(task, "configuration") and task.configuration]
+    assert len(queries) == len(DATASETS[dag.dag_id]) + 1
+    for task in queries:
+        assert task.configuration["labels"].keys() == {"dag", "task", "dataset"}
+        assert int(task.configuration["query"]["maximumBytesBilled"]) == Settings.maximum_bytes_billed
+
+
 def test_flow(dag: Any) -> None:
     for table in DATASETS[dag.dag_id]:
         chunks = [f"{table}.chunks.{step}" for step in ("extract", "load", "merge")]
@@ -124,7 +149,7 @@ def test_dbt_group_has_what_the_datasets_touch_and_all_that_it_and_its_tests_nee
             frontier.extend(manifest["parent_map"].get(node, ()))
             # A test that compares a model with another needs both.
             frontier.extend(child for child in manifest["child_map"].get(node, ()) if child.startswith("test."))
-    wanted = {name for name in wanted if not name.startswith("test.")}
+    wanted = {name for name in wanted if not name.startswith("test.")} | {"model.energy.bytes_by_dag_daily"}
     assert {name.rsplit(".", 1)[-1] for name in wanted} == shown - {"dbt_producer_watcher", "dbt_producer_watcher_done"}
 
 

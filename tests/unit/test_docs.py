@@ -21,7 +21,7 @@ SYSTEM = {"PATH", "LANG", "LC_ALL"}
 #: Of Compose and the shell.
 SYSTEM_OF_COMPOSE = {"COMPOSE_PROJECT_NAME", "HOME"}
 #: What the local stack sets for Airflow, dbt and Python themselves.
-OF_THE_TOOLS = re.compile(r"AIRFLOW__|AIRFLOW_HOME$|PYTHON\w|DBT_SEND|DO_NOT_TRACK$|TMPDIR$")
+OF_THE_TOOLS = re.compile(r"AIRFLOW__|AIRFLOW_CTX_|AIRFLOW_HOME$|PYTHON\w|DBT_SEND|DO_NOT_TRACK$|TMPDIR$")
 
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
