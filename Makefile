@@ -15,7 +15,8 @@ LOCAL = @$(or $(PYTHON),false) $(FITS) || { \
 	echo "error: $(or $(PYTHON),Nothing on the path) is no Python 3.11 or 3.12: install one, or name it with PYTHON=…" >&2; exit 1; }; \
 	PYTHONPATH=plugins exec $(PYTHON) -m local
 
-.PHONY: help demo run sql docs check-source restore up down logs password trigger test test-faults test-compose bench lint lock clean
+.PHONY: help demo run sql docs check-source restore up down logs password trigger test test-faults test-compose bench lint lock clean \
+	audit plan apply destroy deploy
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{ printf "make %-14s%s\n", $$1, $$2 }'
@@ -68,8 +69,23 @@ bench: ## Speed, memory and requests, as ratios, into .local/bench.json; KEYS=<p
 lint: ## Format, types, SQL, and that each pinned list follows from its .in
 	$(LOCAL) lint
 
+audit: ## Known weaknesses of the pinned packages, as PyPI has them
+	$(LOCAL) audit
+
 lock: ## Make requirements/*.txt again from requirements/*.in, keeping pins that still hold
 	$(LOCAL) lock
+
+plan: ## What Terraform would change at Google: ENV=dev or ENV=prod
+	$(LOCAL) plan
+
+apply: ## Change it, after a yes: ENV=dev or ENV=prod
+	$(LOCAL) apply
+
+destroy: ## Remove an environment; production only where that is typed out: ENV=dev
+	$(LOCAL) destroy
+
+deploy: ## The code of a tag into Cloud Composer: ENV=dev REF=<tag> [DRY_RUN=1]
+	$(LOCAL) deploy
 
 clean: ## Remove .local
 	$(LOCAL) clean

@@ -12,11 +12,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from local import environments, lists
+from local import cloud, environments, lists
 from local.basics import LOCAL, ROOT, LocalError, Stopped, clean_environment, elapsed, say, since_start, step
 from local.compose import SAMPLE, Compose
 from local.http import HttpError
@@ -320,6 +321,11 @@ def lint() -> int:
             with step(name):
                 if environments.run_in(python, *command, environment=stack.environment()):
                     failed.append(name)
+    with step("checkov"):
+        scan = ["--directory=.", "--compact", "--quiet", "--skip-download", "--skip-path=^[.](local|git)/"]
+        scan += ["--framework", "terraform", "github_actions", "secrets"]
+        if environments.run_in(environments.ensure_checks(), "checkov", *scan):
+            failed.append("checkov")
     with step("requirements"):
         for pin in (differing := lists.disagreements()):
             print(f"{pin} does not follow from its .in: run make lock")
@@ -328,6 +334,40 @@ def lint() -> int:
     if failed:
         raise LocalError(f"Failed: {', '.join(failed)}")
     return 0
+
+
+def audit() -> int:
+    """Look for known weaknesses of the packages of every list."""
+    python = environments.ensure_checks()
+    # Each list is complete and hashed: nothing is resolved, and nothing installed.
+    options = ["--disable-pip", "--require-hashes", "--progress-spinner=off"]
+    names = [name for name in lists.LISTS if name != "composer-image"]
+    failed = [
+        name
+        for name in names
+        if environments.run_in(python, "pip-audit", *options, f"--requirement=requirements/{name}.txt")
+    ]
+    if failed:
+        raise LocalError(f"Known weaknesses, or no answer: {', '.join(failed)}")
+    return 0
+
+
+def _terraform(command: str) -> int:
+    environment = cloud.Environment.chosen()
+    if command == "destroy":
+        cloud.confirm_destruction(environment)
+    return cloud.terraform(command, environment)
+
+
+def deploy() -> int:
+    """Put the code of ``REF`` into the Composer environment of ``ENV``; ``DRY_RUN=1`` shows what would change."""
+    environment, ref = cloud.Environment.chosen(), os.environ.get("REF", "")
+    with cloud.checked_out(ref, environment) as (tree, commit):
+        python = environments.ensure_pinned(tree / "requirements" / "airflow.txt")
+        # Google's credentials are the caller's own.
+        variables = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT)])}
+        command = ["python", "-m", "local.deploy", str(tree), ref, commit]
+        return environments.run_in(python, *command, environment=variables)
 
 
 def lock() -> int:
@@ -367,6 +407,11 @@ COMMANDS: Final[dict[str, Callable[[], int]]] = {
     "password": password,
     "trigger": trigger,
     "test-compose": test_compose,
+    "audit": audit,
+    "plan": partial(_terraform, "plan"),
+    "apply": partial(_terraform, "apply"),
+    "destroy": partial(_terraform, "destroy"),
+    "deploy": deploy,
     "lint": lint,
     "lock": lock,
     "clean": clean,

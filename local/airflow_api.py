@@ -19,12 +19,18 @@ LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 @dataclass
 class AirflowApi:
-    """Airflow's API at ``url``, as the user of the generated password."""
+    """Airflow's API at ``url``, as the user of the generated password; ``proxies`` where it is not on this machine."""
 
     url: str
     user: str
     password: str
     _token: str = field(default="", repr=False)
+    proxies: bool = False
+
+    def log_in(self) -> str:
+        """A token for calls."""
+        login = {"username": self.user, "password": self.password}
+        return str(request("POST", f"{self.url}/auth/token", login)["access_token"])
 
     def call(self, method: str, path: str, body: object | None = None, **query: object) -> Any:
         """One call under ``/api/v2``; query values that are lists are repeated.
@@ -48,10 +54,10 @@ class AirflowApi:
         url = f"{self.url}/api/v2/{path}" + (f"?{urlencode(query, doseq=True)}" if query else "")
         for fresh in (False, True):
             if fresh or not self._token:
-                login = {"username": self.user, "password": self.password}
-                self._token = request("POST", f"{self.url}/auth/token", login)["access_token"]
+                self._token = self.log_in()
             try:
-                return request(method, url, body, {"Authorization": f"Bearer {self._token}"})
+                headers = {"Authorization": f"Bearer {self._token}"}
+                return request(method, url, body, headers, proxies=self.proxies)
             except HttpError as error:
                 if error.status != 401 or fresh:
                     raise

@@ -1,8 +1,8 @@
-"""The two environments of the local stack, each made from one fully pinned and hashed list.
+"""The environments of the local stack, each made from one fully pinned and hashed list.
 
-``airflow`` holds Airflow, dbt and, for tests and checks, the developers' tools; ``emulators`` holds the outside world,
-whose pins cannot live with Airflow's. An environment is known by the hash of the list it was made from, which is
-written last: one half made, moved, or of another list is made again.
+``airflow`` holds Airflow, dbt and, for tests and checks, the developers' tools. ``emulators``, the outside world, and
+``checks``, which looks for known weaknesses, have pins that cannot live with Airflow's. An environment is known by the
+hash of the list it was made from, which is written last: one half made, moved, or of another list is made again.
 """
 
 from __future__ import annotations
@@ -55,6 +55,18 @@ def ensure_airflow(*, tools: bool = False) -> Path:
     """Make or reuse the Airflow environment, with the developers' tools if asked, and return its Python."""
     lists = [REQUIREMENTS / "dev.txt"] if tools else [REQUIREMENTS / "airflow.txt", REQUIREMENTS / "dev.txt"]
     return _ensure("airflow", "Airflow and dbt", lists)
+
+
+def ensure_checks() -> Path:
+    """Make or reuse the environment of what looks for known weaknesses and return its Python."""
+    return _ensure("checks", "the checks", [REQUIREMENTS / "checks.txt"])
+
+
+def ensure_pinned(requirements: Path) -> Path:
+    """The Airflow environment if it is made from a list like this one, else one of its own; returns its Python."""
+    if requirements.read_bytes() == (REQUIREMENTS / "airflow.txt").read_bytes():
+        return ensure_airflow()
+    return _ensure("deploy", "Airflow and dbt of that tag", [requirements])
 
 
 def ensure_emulators() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -17,6 +18,9 @@ LISTS: Final = {
     "airflow": ["--python-version=3.11"],
     "image": ["--python-version=3.11"],
     "dev": ["--python-version=3.11", "--constraints=airflow.txt"],
+    # Read by Terraform, for its names alone; nothing is installed from it.
+    "composer-image": ["--python-version=3.11", "--constraints=airflow.in", "--no-generate-hashes"],
+    "checks": ["--python-version=3.11"],
     # The BigQuery emulator asks for a newer Python than it needs (emulators/bigquery).
     "emulators": ["--no-config", "--python-version=3.13", "--overrides=emulators.overrides.in"],
 }
@@ -55,6 +59,17 @@ def disagreements() -> list[str]:
             for list_ in LISTS
             for pin in sorted(_pins(REQUIREMENTS / f"{list_}.txt") ^ _pins(folder / f"{list_}.txt"))
         ]
+
+
+def composer_packages(folder: Path = REQUIREMENTS) -> dict[str, str]:
+    """What a Composer environment installs besides its image's own, version by name: for Python 3.11, as it has it.
+
+    Terraform reads the two lists in the same way (``terraform/modules/composer``).
+    """
+    pin = re.compile(r"^([a-z0-9._-]+)==([^ ;]+) ; python_full_version < '3[.]1[23]'", re.MULTILINE)
+    brought = dict(pin.findall((folder / "composer-image.txt").read_text()))
+    pinned: list[tuple[str, str]] = pin.findall((folder / "airflow.txt").read_text())
+    return {name: version for name, version in pinned if name not in brought}
 
 
 def _pins(requirements: Path) -> set[str]:

@@ -18,7 +18,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> tuple[AirflowApi, list[object], 
     script: list[object] = []
     sent: list[object] = []
 
-    def request(method: str, url: str, body: object, headers: dict[str, str]) -> object:
+    def request(method: str, url: str, body: object, headers: dict[str, str], proxies: bool = False) -> object:
         sent.append(body)
         answer = script.pop(0)
         if isinstance(answer, HttpError):

@@ -58,6 +58,21 @@ def test_a_mark_that_went_back_is_fetched_once(pipeline: Pipeline, serving: Call
         pipeline.gate(GAS)
 
 
+def test_a_source_that_is_older_than_its_contract_allows_is_named_in_the_log(
+    pipeline: Pipeline, serving: Callable[..., list[Request]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = MemorySource()
+    hours = read_contract(GAS).freshness_hours
+    now = datetime.now(UTC)
+    source.publish(GAS, gas({DAY: 100.0}), now - timedelta(hours=hours - 1))
+    serving(source)
+    pipeline.gate(GAS)
+    assert "is stale" not in capsys.readouterr().out
+    source.publish(GAS, gas({DAY: 101.0}), now - timedelta(hours=hours + 1))
+    pipeline.gate(GAS)
+    assert f"{GAS}: the source is stale: it processed this {hours + 1} h ago" in capsys.readouterr().out
+
+
 def test_the_last_state_shown_wins_and_the_one_before_is_kept(
     pipeline: Pipeline, serving: Callable[..., list[Request]]
 ) -> None:
@@ -351,9 +366,7 @@ def test_tables_are_widened_by_new_columns_and_by_nothing_else(pipeline: Pipelin
     tables.ensure_tables(house.client, house.settings, [wider])
     assert house.query("select more from {ops}.loads") == []
     retyped = replace(table, schema=({**table.schema[0], "type": "INT64"}, *wider.schema[1:]))
-    with pytest.raises(
-        tables.SchemaRefused, match=r"dataset is STRING there and INT64.*docs/runbooks/schema-drift.md"
-    ):
+    with pytest.raises(tables.SchemaRefused, match=r"dataset is STRING there and INT64.*docs/runbooks/schema-drift.md"):
         tables.ensure_tables(house.client, house.settings, [retyped])
 
 

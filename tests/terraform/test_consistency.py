@@ -1,0 +1,173 @@
+"""What stands in Terraform and in the code alike: a side that moves alone is found here."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+
+from local.lists import composer_packages
+from local.warehouse import DAY_MS
+from odre.settings import POOLS, Settings
+from tests.terraform.hcl import ROOT, TERRAFORM, default, local, parsed
+
+README = (ROOT / "README.md").read_text()
+#: Of dbt and Airflow themselves.
+OF_THE_TOOLS = {"DBT_SEND_ANONYMOUS_USAGE_STATS", "DO_NOT_TRACK"}
+#: A deployment to Google Cloud has no emulators.
+OF_THE_EMULATORS = {"BIGQUERY_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"}
+#: Airflow's connections that are no secret; the dashboard's is named by DASHBOARD_CONN_ID.
+CONNECTIONS = {"AIRFLOW_CONN_ODRE_DEFAULT", "AIRFLOW_CONN_DASHBOARD"}
+#: The DAGs set it for each build.
+OPTIONAL = {"DATA_TESTS"}
+
+
+def pins(name: str) -> dict[str, str]:
+    """The versions of a list by package, read with Terraform's own expression; for Python 3.11, as Composer has it."""
+    pin = local("composer", "pin")
+    return dict(re.findall(pin, (ROOT / "requirements" / f"{name}.txt").read_text()))
+
+
+def variables_of_terraform() -> set[str]:
+    root = parsed(TERRAFORM / "main.tf")["locals"][0]
+    prefixes = set(re.findall(r"([A-Z_]+) = var\.", root["prefixes"]))
+    assert prefixes
+    return set(root["places"]) | prefixes | set(local("composer", "environment_variables"))
+
+
+def test_the_datasets_are_the_codes() -> None:
+    datasets = local("warehouse", "datasets")
+    assert tuple(datasets) == Settings.from_environment({}).datasets
+    settings = Settings.from_environment({})
+    assert local("warehouse", "published") == [settings.ops_dataset, settings.marts_dataset], (
+        "as docs/dashboard.md says"
+    )
+
+
+def test_tables_of_one_run_expire_as_they_do_on_one_machine() -> None:
+    (expiring,) = local("warehouse", "table_expiration_ms").items()
+    name, milliseconds = expiring
+    assert name == Settings.from_environment({}).load_dataset
+    assert eval(milliseconds.strip("${}")) == DAY_MS
+
+
+def test_the_pools_are_the_codes() -> None:
+    assert local("composer", "pools") == {pool.name: pool.slots for pool in POOLS}
+
+
+def test_tasks_are_told_what_the_readme_says_that_a_deployment_sets() -> None:
+    _, _, section = README.partition("These are read by the DAGs and by dbt.")
+    table = section.partition("\n`docker compose` reads")[0]
+    listed = set(re.findall(r"^\| `([A-Z_0-9]+)` \|", table, re.MULTILINE))
+    assert listed
+    told = variables_of_terraform() - OF_THE_TOOLS
+    assert told - CONNECTIONS <= listed
+    assert listed >= OPTIONAL | OF_THE_EMULATORS
+    assert listed - OF_THE_EMULATORS - OPTIONAL <= told
+
+
+def test_a_query_may_bill_as_much_as_the_code_says() -> None:
+    assert default("maximum_bytes_billed") == Settings.from_environment({}).maximum_bytes_billed
+
+
+def test_the_source_is_the_portal_where_no_secret_names_another() -> None:
+    from odre.address import ODRE
+
+    assert f'host = "{ODRE}"' in local("composer", "environment_variables")["AIRFLOW_CONN_ODRE_DEFAULT"]
+
+
+def test_the_image_has_the_airflow_that_is_pinned() -> None:
+    airflow = pins("airflow")["apache-airflow"]
+    assert default("composer_image") == f"composer-3-airflow-{airflow}"
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert f"ARG AIRFLOW_IMAGE=apache/airflow:{airflow}-python3.11" in dockerfile
+
+
+def test_terraform_and_the_deployment_read_the_same_packages() -> None:
+    every, brought = pins("airflow"), pins("composer-image")
+    assert {name: version for name, version in every.items() if name not in brought} == composer_packages()
+
+
+def test_composer_installs_the_pinned_list_less_what_its_image_brings() -> None:
+    every, brought = pins("airflow"), set(pins("composer-image"))
+    installed = set(every) - brought
+    direct = {
+        re.split(r"[=\[ ]", line)[0]
+        for line in (ROOT / "requirements" / "airflow.in").read_text().splitlines()
+        if line and line[0] not in "#-"
+    }
+    assert direct <= installed | brought
+    assert {"astronomer-cosmos", "dbt-core", "dbt-bigquery"} <= installed
+    assert {"apache-airflow", "apache-airflow-providers-google"} <= brought
+    # Of two pins of one package the one for 3.12 does not count.
+    assert not {f"{name}=={version} ; python_full_version == '3.12" for name, version in every.items()} & {
+        line[: line.find("12") + 2] for line in (ROOT / "requirements" / "airflow.txt").read_text().splitlines()
+    }
+
+
+def test_an_image_of_our_own_has_the_same_versions_as_composer() -> None:
+    ours, composers = pins("image"), pins("airflow")
+    assert {name: ours[name] for name in composers} == composers
+
+
+def test_secrets_are_looked_up_by_the_names_of_the_connections_that_the_code_uses() -> None:
+    used = set()
+    for path in (ROOT / "plugins").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and re.fullmatch(r"(odre|slack\w*)_default", str(node.value)):
+                used.add(node.value)
+    assert set(local("iam", "connections")) == used
+    kwargs = local("composer", "airflow_settings")["secrets-backend_kwargs"]
+    (prefix,) = re.findall(r'connections_prefix = "([\w-]+)"', kwargs)
+    (secret,) = re.findall(r'secret_id *= "([\w-]+)-\$\{each', (TERRAFORM / "modules" / "iam" / "main.tf").read_text())
+    assert secret == prefix
+    runbook = (ROOT / "docs" / "runbooks" / "rotate-api-key.md").read_text()
+    assert f"{prefix}-odre_default" in runbook
+
+
+@pytest.mark.parametrize("alert", local("monitoring", "alerts"))
+def test_every_alert_has_a_runbook(alert: str) -> None:
+    settings = local("monitoring", "alerts")[alert]
+    assert (ROOT / "docs" / "runbooks" / f"{settings['runbook']}.md").is_file()
+    assert settings["title"]
+    assert settings["text"]
+
+
+def logged(text: str) -> str:
+    """The format of the one line of the operators' log that holds this."""
+    tree = ast.parse((ROOT / "plugins" / "odre" / "operators.py").read_text())
+    (found,) = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and text in node.value and "%" in node.value
+    ]
+    return found
+
+
+def test_logs_are_searched_for_what_the_tasks_write() -> None:
+    searched = local("monitoring", "logs")
+    quarantined = logged("break the contract and are in the quarantine")
+    assert re.search(searched["quarantined"], quarantined % ("eco2mix-national-tr", "2026", 12, 300))
+    assert not re.search(searched["quarantined"], quarantined % ("eco2mix-national-tr", "2026", 8, 300))
+    assert re.search(searched["stale"], logged("the source is stale") % ("eco2mix-national-tr", 7, 6))
+
+
+def test_the_page_reads_by_the_dashboards_account() -> None:
+    told = local("composer", "environment_variables")
+    assert f"AIRFLOW_CONN_{told['DASHBOARD_CONN_ID'].upper()}" in told
+    assert "impersonation_chain = var.dashboard" in told["AIRFLOW_CONN_DASHBOARD"]
+
+
+def test_paths_in_composer_are_those_of_a_deployment() -> None:
+    include = local("composer", "include")
+    assert include == "/home/airflow/gcs/dags/include"
+    for variable, folder in {"CONTRACTS_DIR": "contracts", "DBT_PROJECT_DIR": "dbt"}.items():
+        assert local("composer", "environment_variables")[variable] == f"${{local.include}}/{folder}"
+        assert (ROOT / "include" / folder).is_dir()
+
+
+def test_the_page_on_production_names_the_commands() -> None:
+    page = (ROOT / "docs" / "production.md").read_text()
+    for command in ("plan", "apply", "destroy", "deploy"):
+        assert f"make {command} ENV=" in page

@@ -1,0 +1,247 @@
+"""What a deployment decides, without a bucket: order, environments, packages, Google's and Airflow's answers."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+
+from local import cloud, deploy
+from local.basics import LocalError
+from local.cloud import Environment
+from local.lists import composer_packages
+
+DEV = Environment("dev", "odre-test", "europe-west1")
+
+
+class Credentials(AnonymousCredentials):  # type: ignore[misc]
+    """Credentials whose token is known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = "a-token"
+
+
+@contextmanager
+def answering(answers: dict[str, tuple[int, Any]]) -> Iterator[tuple[str, list[tuple[str, str | None]]]]:
+    """A server that answers GET by path; what it was asked: path, and who asks."""
+    asked: list[tuple[str, str | None]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append((self.path, self.headers.get("Authorization")))
+            status, body = answers.get(self.path.partition("?")[0], (404, {}))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A small laid-out folder."""
+    for name in ("dags/b.py", "dags/a.py", "dags/include/contracts/c.yaml", "plugins/odre/p.py", "plugins/plugin.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "plugins" / "__pycache__").mkdir()
+    (tmp_path / "plugins" / "__pycache__" / "p.pyc").write_text("")
+    return tmp_path
+
+
+def test_what_dags_need_is_written_before_them_and_removed_after_them(folder: Path) -> None:
+    files = deploy.objects(folder)
+    gone = dict.fromkeys(["plugins/old.py", "dags/old.py", "dags/include/old.yaml"], "an MD5")
+    assert [(change.action, change.name) for change in deploy.plan(files, gone)] == [
+        ("write", "plugins/odre/p.py"),
+        ("write", "plugins/plugin.py"),
+        ("write", "dags/include/contracts/c.yaml"),
+        ("write", "dags/a.py"),
+        ("write", "dags/b.py"),
+        ("remove", "dags/old.py"),
+        ("remove", "dags/include/old.yaml"),
+        ("remove", "plugins/old.py"),
+    ]
+
+
+def test_what_is_there_already_is_left_alone(folder: Path) -> None:
+    files = deploy.objects(folder)
+    there = {name: deploy._md5(path) for name, path in files.items()}
+    assert deploy.plan(files, there) == []
+    (folder / "dags" / "b.py").write_text("other")
+    assert deploy.plan(files, there) == [deploy.Change("write", "dags/b.py")]
+
+
+def test_what_is_composers_own_stays(folder: Path) -> None:
+    files = deploy.objects(folder)
+    there = {name: deploy._md5(path) for name, path in files.items()}
+    assert deploy.plan(files, {**there, "dags/airflow_monitoring.py": "x", "dags/": "x", "plugins/": "x"}) == []
+
+
+@pytest.mark.parametrize("name", ["", "staging", "/root/.shrc"])
+def test_an_environment_is_dev_or_prod(name: str) -> None:
+    with pytest.raises(LocalError, match="Give ENV=dev or ENV=prod"):
+        Environment.chosen({"ENV": name})
+
+
+def test_a_file_that_is_not_filled_in_is_named() -> None:
+    with pytest.raises(LocalError, match=r"terraform/environments/prod\.tfvars is not filled in"):
+        Environment.chosen({"ENV": "prod"})
+
+
+def test_an_environment_is_what_its_file_says(tmp_path: Path) -> None:
+    (tmp_path / "environments").mkdir()
+    file = tmp_path / "environments" / "dev.tfvars"
+    file.write_text('environment = "dev"\nproject_id        = "odre-test"\n')
+    (tmp_path / "variables.tf").write_text((cloud.TERRAFORM / "variables.tf").read_text())
+    assert Environment.chosen({"ENV": "dev"}, tmp_path) == DEV
+    file.write_text('project_id = "odre-test"\nregion = "europe-west9"\n')
+    chosen = Environment.chosen({"ENV": "dev"}, tmp_path)
+    assert chosen.composer == "projects/odre-test/locations/europe-west9/environments/odre-dev"
+    assert chosen.state_bucket == "odre-test-terraform"
+
+
+def test_production_is_not_removed_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    production = Environment("prod", "odre-prod", "europe-west1")
+    with pytest.raises(LocalError, match="from a terminal only"):
+        cloud.confirm_destruction(production)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda _: "yes")
+    with pytest.raises(LocalError, match="Nothing was removed"):
+        cloud.confirm_destruction(production)
+    monkeypatch.setattr("builtins.input", lambda _: "destroy odre-prod")
+    cloud.confirm_destruction(production)
+    cloud.confirm_destruction(DEV)
+
+
+@pytest.fixture
+def terraform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program that notes how it was called, in place of Terraform; it fails where a file ``fail`` is."""
+    program = tmp_path / "terraform"
+    program.write_text(f'#!/bin/sh\necho "$TF_DATA_DIR $@" >> {tmp_path}/calls\n! test -e {tmp_path}/fail\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    return tmp_path
+
+
+def test_terraform_works_on_the_state_and_with_the_file_of_the_environment(terraform: Path) -> None:
+    assert cloud.terraform("plan", DEV) == 0
+    first, second = (terraform / "calls").read_text().splitlines()
+    assert "init -input=false -backend-config=bucket=odre-test-terraform -backend-config=prefix=odre" in first
+    assert second.endswith("plan -var-file=environments/dev.tfvars")
+    assert first.split()[0].endswith(".local/terraform/dev"), "two environments do not share what Terraform notes"
+
+
+def test_a_state_that_cannot_be_reached_is_explained(terraform: Path) -> None:
+    (terraform / "fail").touch()
+    with pytest.raises(LocalError, match=r"odre-test-terraform, is made by hand once: docs/production\.md"):
+        cloud.terraform("apply", DEV)
+
+
+def test_without_terraform_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LocalError, match="terraform is not on the path"):
+        cloud.terraform("plan", DEV)
+
+
+@pytest.mark.parametrize(
+    ("ref", "environment", "told"),
+    [
+        ("", "dev", "make deploy ENV=dev REF=<tag>"),
+        ("no-such-tag", "dev", "REF=no-such-tag is no tag or commit here"),
+        ("HEAD", "prod", "REF=HEAD is no tag here"),
+        ("--help", "dev", "REF=--help is no tag or commit"),
+    ],
+)
+def test_what_cannot_be_deployed(ref: str, environment: str, told: str) -> None:
+    with (
+        pytest.raises(LocalError, match=told),
+        cloud.checked_out(ref, Environment(environment, "odre-test", "europe-west1")),
+    ):
+        pass
+
+
+def test_a_commit_is_checked_out_as_it_is_in_git() -> None:
+    with cloud.checked_out("HEAD", DEV) as (tree, commit):
+        assert len(commit) == 40
+        assert (tree / "dags" / "eco2mix_hourly.py").is_file()
+        assert sorted(path.name for path in tree.iterdir()) == ["dags", "include", "plugins", "requirements"]
+    assert not tree.exists()
+
+
+def described(state: str = "RUNNING") -> dict[str, Any]:
+    """An environment as Composer's API describes it."""
+    return {
+        "state": state,
+        "storageConfig": {"bucket": "odre-test-composer"},
+        "config": {
+            "airflowUri": "https://airflow.example",
+            "softwareConfig": {"envVariables": {"LAKE_BUCKET": "lake"}, "pypiPackages": {"dbt-core": "==1.11.16"}},
+        },
+    }
+
+
+def test_an_environment_is_found_as_google_describes_it() -> None:
+    with answering({f"/{DEV.composer}": (200, described())}) as (api, asked):
+        target = deploy.find_target(DEV, Credentials(), api)
+    assert asked == [(f"/{DEV.composer}", "Bearer a-token")]
+    assert target.bucket.name == "odre-test-composer"
+    assert target.variables == {"LAKE_BUCKET": "lake"}
+    assert isinstance(target.airflow, deploy.ComposerApi)
+    assert target.airflow.url == "https://airflow.example"
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ((404, {}), "is not there: make apply ENV=dev, with composer_enabled = true"),
+        ((403, {}), "may not be seen by these credentials"),
+        ((500, {}), "cannot be read: HTTP 500"),
+        ((200, described("UPDATING")), "The environment is UPDATING: wait"),
+    ],
+)
+def test_an_environment_that_cannot_be_deployed_to(answer: tuple[int, Any], told: str) -> None:
+    with answering({f"/{DEV.composer}": answer}) as (api, _), pytest.raises(LocalError, match=told):
+        deploy.find_target(DEV, Credentials(), api)
+
+
+def test_composers_airflow_takes_googles_token() -> None:
+    with answering({"/api/v2/dags": (200, {"dags": []})}) as (url, asked):
+        api = deploy.ComposerApi(url, "", "", credentials=Credentials())
+        assert api.call("GET", "dags", limit=1) == {"dags": []}
+    assert asked == [("/api/v2/dags?limit=1", "Bearer a-token")]
+
+
+def test_code_whose_packages_are_not_there_is_refused() -> None:
+    wanted = composer_packages()
+
+    def target(packages: dict[str, str]) -> deploy.Target:
+        return deploy.Target(None, deploy.ComposerApi("", "", ""), {}, packages, "dev")
+
+    there = {name: f"=={version}" for name, version in wanted.items()}
+    deploy.check_packages(wanted, target(there))
+    for packages in ({**there, "dbt-core": "==1.0.0"}, {**there, "another": "==1"}, {}):
+        with pytest.raises(LocalError, match="make apply ENV=dev first"):
+            deploy.check_packages(wanted, target(packages))
+
+
+def test_the_last_list_wins_over_nothing() -> None:
+    packages = composer_packages()
+    assert packages["networkx"] != "", "of two pins the one for Python 3.11"
+    assert all(before < after for before, after in pairwise(packages))
