@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from jinja2 import Environment
 
 from odre.jobs import label, labels_of, query_job, query_parameter
 from odre.settings import Settings
@@ -47,3 +49,16 @@ def test_dbt_and_the_pipeline_have_one_default() -> None:
     profiles = (ROOT / "include" / "dbt" / "profiles.yml").read_text()
     defaults = re.findall(r"maximum_bytes_billed: .*env_var\('MAXIMUM_BYTES_BILLED', ''\) or '(\d+)'", profiles)
     assert defaults == [str(Settings.from_environment({"MAXIMUM_BYTES_BILLED": ""}).maximum_bytes_billed)] * 2
+
+
+@pytest.mark.parametrize(
+    ("location", "listed"),
+    [("EU", "`a-project`.`region-eu`.INFORMATION_SCHEMA.JOBS"), ("europe-west9", "`a-project`.`region-europe-west9`.")],
+)
+def test_bytes_are_read_from_the_list_of_the_region(location: str, listed: str) -> None:
+    """The emulator's list has no bytes: what is asked of BigQuery's own is held as a text."""
+    macros = Environment(extensions=["jinja2.ext.do"]).from_string(
+        (ROOT / "include" / "dbt" / "macros" / "jobs.sql").read_text(),
+        globals={"target": SimpleNamespace(name="google", project="a-project", location=location)},
+    )
+    assert macros.module.bigquery_jobs().strip().startswith(listed)  # type: ignore[attr-defined]
