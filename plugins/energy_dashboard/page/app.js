@@ -143,13 +143,14 @@ function fail(error) {
 
 async function show() {
   const around = context();
-  const { t, formats } = around;
+  const { t } = around;
   const model = modelOf(state.data);
   document.getElementById("span").textContent = spanText(state.data.period, around);
   document.getElementById("foot").textContent = around.footer;
   document.getElementById("banners").replaceChildren(...bannersOf(model, around));
   if (embedded) document.getElementById("picker").hidden = true;
   else showPicker(document.getElementById("picker"), { period: state.data.period, available: state.data.available }, around, choosePeriod);
+  document.getElementById("content").setAttribute("aria-busy", "true");
   state.figures.forEach((figure) => figure.finish());
   const figures = Object.fromEntries([...Object.values(SECTIONS).flat(), LINKS].map((chart) => [chart.id, new Figure(chart, around)]));
   state.figures = Object.values(figures);
@@ -166,9 +167,8 @@ async function show() {
   document.getElementById("contents").replaceChildren(...[...Object.keys(SECTIONS), "sectionAnswers", "sectionTable"].map((key) =>
     el("a", { href: `#${key}` }, t(key))));
   for (const figure of Object.values(figures)) await figure.show(model);
-  if (figures.mix !== state.figures.find(({ chart }) => chart === MIX)) return; // shown anew in the meantime
+  if (figures.mix !== state.figures[0]) return; // shown anew in the meantime
   main.setAttribute("aria-busy", "false");
-  main.dataset.shown = `${state.data.period.start} ${state.data.period.end} ${around.lang} ${formats.day(state.data.period.end)}`;
 }
 
 function spanText({ kind, start, end }, { t, formats, wanted }) {

@@ -32,9 +32,17 @@ export function choice(label, choices, current, chosen) {
   return el("div", { class: "switch", role: "group", "aria-label": label }, buttons);
 }
 
+let fields = 0;
+
+/** A control and what it is called. */
+export function field(label, control) {
+  fields += 1;
+  control.id = `field-${fields}`;
+  return el("div", { class: "field" }, el("label", { for: control.id }, label), control);
+}
+
 /** A labelled list to choose from. */
 export function select(label, choices, current, chosen) {
   const options = Object.entries(choices).map(([key, text]) => el("option", { value: key, selected: key === current }, text));
-  return el("label", { class: "field" }, el("span", {}, label),
-    el("select", { onchange: (event) => chosen(event.target.value) }, options));
+  return field(label, el("select", { onchange: (event) => chosen(event.target.value) }, options));
 }

@@ -140,7 +140,7 @@ export const TOTALS = {
   build(model, context) {
     const { t, formats, span } = context;
     const { shares } = model.data;
-    if (!shares) return null;
+    if (isAbsent(shares.production_mwh)) return null;
     const rows = model.data.totals.filter((row) => !isAbsent(row.energy_mwh));
     const totals = Object.fromEntries(rows.map((row) => [row.source, row.energy_mwh]));
     const part = Object.fromEntries(rows.map((row) => [row.source, formats.percent(row.share_pct)]));

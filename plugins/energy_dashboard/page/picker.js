@@ -1,6 +1,6 @@
 // The period: chosen in a form, written as the routes take it (docs/dashboard.md).
 
-import { el, select } from "./dom.js";
+import { el, field, select } from "./dom.js";
 import { DAY_MS, dayMs, isoDay } from "./format.js";
 import { SEASONS } from "./seasons.js";
 
@@ -63,13 +63,12 @@ export function showPicker(form, { period, available }, { t, formats, wanted }, 
     ...(parts[kind]?.() ?? []),
     move(-1, "←"), move(1, "→"),
   );
-  [...form.querySelectorAll("select, input")].forEach((control, index) => { control.name = `field-${index}`; });
+  [...form.querySelectorAll("select, input")].forEach((control, index) => { control.name = `part-${index}`; });
   if (focused) (form.querySelector(`[data-step="${focused}"]`) ?? form.elements.namedItem(focused))?.focus();
 }
 
 function dateField(label, value, chosen) {
-  return el("label", { class: "field" }, el("span", {}, label),
-    el("input", { type: "date", value, min: "2000-01-01", max: "2099-12-31", onchange: (event) => event.target.value && chosen(event.target.value) }));
+  return field(label, el("input", { type: "date", value, min: "2000-01-01", max: "2099-12-31", onchange: (event) => event.target.value && chosen(event.target.value) }));
 }
 
 function monthFields(wanted, years, { t, formats }, chosen) {

@@ -1,7 +1,7 @@
 // The days as a table that is sorted, searched and kept as CSV.
 
 import { SOURCES } from "./colours.js";
-import { el } from "./dom.js";
+import { el, field } from "./dom.js";
 import { csvOf, save } from "./download.js";
 import { isAbsent } from "./format.js";
 
@@ -34,16 +34,17 @@ export function tableOf(model, context) {
   const { t, formats, choices, span } = context;
   const columns = columnsOf(context);
   const written = model.days.map((day) => ({ day, cells: columns.map(({ read, write }) => write(read(day))) }));
-  for (const row of written) row.plain = plain(`${row.day.day} ${row.cells.join(" ")}`);
+  // Days and words are searched for, not figures.
+  for (const row of written) row.plain = plain(`${row.day.day} ${row.cells.filter((_, index) => !columns[index].unit).join(" ")}`);
   const count = el("p", { class: "subtitle", id: "rows-count", role: "status" });
   const head = el("tr");
   const body = el("tbody");
 
   const found = () => {
-    const words = plain(choices.search).split(/\s+/).filter(Boolean);
+    const wanted = plain(choices.search.trim());
     const { read } = columns.find(({ key }) => key === choices.sort) ?? columns[0];
     const direction = choices.descending ? -1 : 1;
-    return written.filter((row) => words.every((word) => row.plain.includes(word))).sort((one, other) => {
+    return written.filter((row) => row.plain.includes(wanted)).sort((one, other) => {
       const [a, b] = [read(one.day), read(other.day)];
       // What is absent comes last, whichever the order.
       if (isAbsent(a) || isAbsent(b)) return isAbsent(a) - isAbsent(b);
@@ -69,7 +70,7 @@ export function tableOf(model, context) {
   const download = () => save(csvOf(columns.map(({ csv }) => csv), found().map(({ day }) => columns.map(({ read }) => read(day)))), `energy-${span.start}-${span.end}.csv`);
   fill();
   return el("div", { class: "card" },
-    el("div", { class: "tools-row" }, el("label", { class: "field" }, el("span", {}, t("search")), search), count,
+    el("div", { class: "tools-row" }, field(t("search"), search), count,
       el("button", { type: "button", class: "button", id: "csv", onclick: download }, t("csv"))),
     el("div", { class: "scroll", id: "rows", tabindex: "0", role: "region", "aria-label": t("sectionTable") },
       el("table", {}, el("thead", {}, head), body)));
