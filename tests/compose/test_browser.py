@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from local.basics import LOCAL
 from local.stack import DAGS, USER
+from tests.chromium import chromium
 from tests.compose.support import Containers
 from tests.e2e.support import Snapshot
 from tests.waiting import wait_until
@@ -25,17 +25,6 @@ DAG: Final = "gas_storage_daily"
 #: Milliseconds that a page, and that a run, has.
 PAGE: Final = 30_000
 RUN: Final = 900_000
-
-#: A browser that works in a container or as root, and asks nobody outside.
-OPTIONS: Final = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @dataclass(frozen=True)
@@ -85,13 +74,8 @@ class User:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium of this machine."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("there is no Chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=OPTIONS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
