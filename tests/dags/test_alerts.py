@@ -1,0 +1,112 @@
+"""What is said of a run, and that nothing is where nobody is to be told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from odre import alerts
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The messages."""
+    texts: list[str] = []
+    monkeypatch.setattr(alerts, "_send", lambda text, context: texts.append(text))
+    return texts
+
+
+def context(previous: str | None = None, cleared: int = 0, **ti: Any) -> Any:
+    """What Airflow gives to a DAG's callback."""
+    task_instance = SimpleNamespace(
+        get_previous_dagrun=lambda: previous and SimpleNamespace(state=previous),
+        get_task_states=lambda dag_id, run_ids: {"r": {"a": "success", "x.load_2": "failed", "b": "upstream_failed"}},
+        task=SimpleNamespace(retries=3),
+        task_id="x.load",
+        log_url="http://airflow/log",
+        **ti,
+    )
+    return {
+        "dag": SimpleNamespace(dag_id="d"),
+        "dag_run": SimpleNamespace(clear_number=cleared),
+        "run_id": "r",
+        "reason": "task_failure",
+        "ti": task_instance,
+    }
+
+
+@pytest.mark.parametrize(
+    ("try_number", "said"),
+    [(4, "retries are exhausted after 4 tries"), (1, "another try cannot mend it"), (3, "another try cannot mend it")],
+)
+def test_a_failure_names_tasks_owner_and_runbook(sent: list[str], try_number: int, said: str) -> None:
+    alerts.notify_failure(context(try_number=try_number))
+    (text,) = sent
+    assert text.splitlines() == [
+        ":red_circle: *d failed* (r): task_failure",
+        f"x.load_2: {said}. <http://airflow/log|Log of x.load>",
+        "Owner: data-platform. Runbook: docs/runbooks/dag-failed.md",
+    ]
+
+
+def test_a_failure_without_a_task_is_told_too(sent: list[str]) -> None:
+    without: Any = {**context(), "reason": "timed_out"}
+    del without["ti"]
+    alerts.notify_failure(without)
+    assert sent[0].splitlines()[0] == ":red_circle: *d failed* (r): timed_out"
+
+
+@pytest.mark.parametrize(
+    ("previous", "cleared", "told"),
+    [("failed", 0, True), ("success", 0, False), (None, 0, False), ("success", 1, True)],
+)
+def test_a_recovery_is_told_after_a_failure_alone(
+    sent: list[str], previous: str | None, cleared: int, told: bool
+) -> None:
+    alerts.notify_recovery(context(previous, cleared))
+    assert bool(sent) == told
+
+
+@pytest.mark.parametrize(
+    ("run_type", "state", "told"),
+    [
+        ("scheduled", "running", True),
+        ("scheduled", "queued", True),
+        ("scheduled", "failed", False),
+        ("scheduled", "success", False),
+        ("manual", "running", False),
+    ],
+)
+def test_a_scheduled_run_that_goes_on_is_late_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, run_type: str, state: str, told: bool
+) -> None:
+    texts: list[str] = []
+
+    class Notifier(SimpleNamespace):
+        async def async_notify(self, context: Any) -> None:
+            texts.append(self.text)
+
+    monkeypatch.setattr(alerts, "_notifier", lambda text: Notifier(text=text))
+    run = {"dag_id": "d", "dag_run_id": "r", "run_type": run_type, "state": state}
+    asyncio.run(alerts.notify_late({"dag_run": run}))
+    assert bool(texts) == told
+
+
+def test_nothing_is_sent_where_no_connection_is_set(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_SLACK_DEFAULT", raising=False)
+    with caplog.at_level(logging.INFO, "odre.alerts"):
+        alerts.notify_failure(context(try_number=1))
+        asyncio.run(
+            alerts.notify_late(
+                {"dag_run": {"dag_id": "d", "dag_run_id": "r", "run_type": "scheduled", "state": "queued"}}
+            )
+        )
+    assert [record.message.split(",")[0] for record in caplog.records if record.name == "odre.alerts"] == [
+        "Nobody is told"
+    ] * 2
