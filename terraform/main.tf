@@ -27,8 +27,10 @@ resource "google_project_service" "this" {
   for_each = toset([
     "bigquery.googleapis.com",
     "billingbudgets.googleapis.com",
+    "cloudresourcemanager.googleapis.com",
     "composer.googleapis.com",
     "compute.googleapis.com",
+    "iam.googleapis.com",
     "iamcredentials.googleapis.com",
     "logging.googleapis.com",
     "monitoring.googleapis.com",

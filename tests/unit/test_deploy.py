@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from google.auth.credentials import AnonymousCredentials
 
-from local import cloud, deploy
+from local import cloud, deploy, environments
+from local.__main__ import COMMANDS
 from local.basics import LocalError
 from local.cloud import Environment
 from local.lists import composer_packages
@@ -245,3 +246,38 @@ def test_the_last_list_wins_over_nothing() -> None:
     packages = composer_packages()
     assert packages["networkx"] != "", "of two pins the one for Python 3.11"
     assert all(before < after for before, after in pairwise(packages))
+
+
+def test_a_tag_with_other_pins_has_an_environment_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def ensure(name: str, title: str, requirements: list[Path]) -> Path:
+        made.append(name)
+        return Path(name)
+
+    monkeypatch.setattr(environments, "_ensure", ensure)
+    requirements = tmp_path / "airflow.txt"
+    requirements.write_bytes((environments.REQUIREMENTS / "airflow.txt").read_bytes())
+    assert environments.ensure_pinned(requirements) == Path("airflow")
+    requirements.write_text("apache-airflow==3.3.0\n")
+    assert environments.ensure_pinned(requirements) == Path("deploy")
+    assert made == ["airflow", "deploy"]
+
+
+def test_a_deployment_runs_on_the_tags_code_with_the_callers_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, ...]] = []
+
+    def run_in(python: Path, *arguments: str, environment: dict[str, str]) -> int:
+        seen.append(arguments)
+        assert environment["GOOGLE_APPLICATION_CREDENTIALS"] == "/somewhere"
+        assert (Path(arguments[3]) / "plugins" / "odre").is_dir()
+        return 0
+
+    monkeypatch.setattr(Environment, "chosen", lambda: DEV)
+    monkeypatch.setattr(environments, "ensure_pinned", lambda requirements: Path("python"))
+    monkeypatch.setattr(environments, "run_in", run_in)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/somewhere")
+    monkeypatch.setenv("REF", "HEAD")
+    assert COMMANDS["deploy"]() == 0
+    ((python, *command),) = seen
+    assert (python, command[:2], command[3]) == ("python", ["-m", "local.deploy"], "HEAD")
