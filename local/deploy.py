@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from local.airflow_api import AirflowApi
-from local.basics import ROOT, LocalError, Stopped, clean_environment, say, step
+from local.basics import ROOT, LocalError, clean_environment, say, step
 from local.cloud import Environment
 from local.http import HttpError, request
 from local.lists import composer_packages
@@ -115,6 +116,7 @@ def build_manifest(folder: Path, variables: Mapping[str, str]) -> None:
         places = [f"--project-dir={project}", f"--profiles-dir={project}"]
         places += [f"--target-path={made}", f"--log-path={made}"]
         dbt = str(Path(sys.executable).with_name("dbt"))
+        # A fixed seed, or what dbt keeps in sets would be written in another order each time.
         environment = {**clean_environment(), **variables, "PYTHONHASHSEED": "0"}
         if subprocess.run([dbt, "--quiet", "parse", *places], env=environment, check=False).returncode:
             raise LocalError("dbt cannot read the project: its message is above")
@@ -285,7 +287,7 @@ def put(folder: Path, found: Mapping[str, Any], record: Mapping[str, str], targe
     with step("Writing to the bucket"):
         carry_out(changes, files, target.bucket)
     # From the objects' own times, so that a deployment that was interrupted here waits as well.
-    written = max(blob.updated for blob in listed(target.bucket).values())
+    written = max(blob.updated for name, blob in listed(target.bucket).items() if name in files)
     with step("Waiting for Airflow to read the DAGs"):
         try:
             target.airflow.wait_for_dags(found["dags"], written + COPIED_AFTER, COPIED_AFTER.total_seconds() + PATIENCE)
@@ -307,6 +309,7 @@ def differences(files: Mapping[str, Path], target: Target) -> list[Change]:
 def main() -> int:
     """``python -m local.deploy <checkout> <ref> <commit>``, in the checkout's own environment of packages."""
     import google.auth
+    from google.api_core.exceptions import GoogleAPIError
     from google.auth.exceptions import GoogleAuthError
 
     tree, ref, commit = sys.argv[1:]
@@ -332,8 +335,12 @@ def main() -> int:
     except HttpError as error:
         print(f"error: Airflow's API refused: {error}. Has the account the role Op in Airflow?", file=sys.stderr)
         return 1
-    except Stopped as stopped:
-        return 128 + stopped.number
+    except GoogleAPIError as error:
+        print(f"error: Cloud Storage refused: {error}. Run it again once that is mended", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nBroken off. Run it again to complete it, or deploy the tag before", file=sys.stderr)
+        return 128 + signal.SIGINT
     return 0
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,8 @@ from google.cloud import storage
 
 from local import deploy
 from local.basics import ROOT, LocalError
+from local.cloud import Environment
+from local.lists import composer_packages
 from local.stack import DAGS, Stack
 from odre.settings import POOLS
 from tests.environment import variables
@@ -143,7 +146,7 @@ class BrokenOff(Exception):
     """Somebody pulled the plug."""
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.97, 0.99, 1.0])
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.98, 1.0])
 def test_a_deployment_that_was_broken_off_is_completed_by_another(
     prepared: Prepared, new_target: Callable[[], deploy.Target], share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,3 +207,40 @@ def test_what_airflow_cannot_read_is_told_with_the_way_back(
     with pytest.raises(LocalError, match=r"cannot be imported: ImportError\. To go back: deploy the tag before"):
         put(prepared, target)
     assert not target.bucket.blob(deploy.RECORD).exists(), "what is not read is not deployed"
+
+
+def test_the_command(
+    prepared: Prepared,
+    new_target: Callable[[], deploy.Target],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    target = replace(new_target(), packages={name: f"=={version}" for name, version in composer_packages().items()})
+
+    def prepare(tree: Path, folder: Path, variables: Mapping[str, str]) -> dict[str, Any]:
+        assert (tree, variables) == (ROOT, VARIABLES)
+        shutil.copytree(prepared.folder, folder, dirs_exist_ok=True)
+        return prepared.found
+
+    monkeypatch.setattr("google.auth.default", lambda scopes: (AnonymousCredentials(), None))
+    monkeypatch.setattr(Environment, "chosen", lambda: None)
+    monkeypatch.setattr(deploy, "find_target", lambda environment, credentials: target)
+    monkeypatch.setattr(deploy, "prepare", prepare)
+    monkeypatch.setattr("sys.argv", ["deploy", str(ROOT), "v1", "a" * 40])
+    monkeypatch.setenv("DRY_RUN", "1")
+    assert deploy.main() == 0
+    assert "Nothing was changed" in capsys.readouterr().out
+    assert content(target) == {}
+    monkeypatch.setenv("DRY_RUN", "")
+    assert deploy.main() == 0
+    assert "v1 is deployed" in capsys.readouterr().out
+    assert content(target) == wanted(prepared.folder)
+
+    monkeypatch.setattr(deploy, "find_target", lambda environment, credentials: replace(target, packages={}))
+    assert deploy.main() == 1
+    assert capsys.readouterr().err.startswith("error: The environment's packages are not those of this tag")
+
+    absent = target.bucket.client.bucket("no-such-bucket")
+    monkeypatch.setattr(deploy, "find_target", lambda environment, credentials: replace(target, bucket=absent))
+    assert deploy.main() == 1
+    assert capsys.readouterr().err.startswith("error: Cloud Storage refused: 404")
