@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -101,6 +102,44 @@ def test_no_page_is_shown_without_logging_in(stranger: User, path: str) -> None:
     expect(stranger.page.get_by_text(DAG)).to_have_count(0)
     for resource in ("dags", "connections", "variables", "pools"):
         assert stranger.page.request.get(f"{stranger.url}/api/v2/{resource}").status in (401, 403), resource
+
+
+def test_nothing_of_the_dashboard_is_shown_without_logging_in(stranger: User) -> None:
+    for path in ("", "data", "data?period=2026", "csv", "assets/app.js", "openapi.json", "docs", "no/such/thing"):
+        assert stranger.page.request.get(f"{stranger.url}/energy-dashboard/{path}").status == 401, path
+    stranger.open("/plugin/energie")
+    stranger.page.wait_for_url("**/auth/login**", timeout=PAGE)
+
+
+def test_the_dashboard_shows_what_the_warehouse_has(user: User, containers: Containers, clean: Snapshot) -> None:
+    user.open("/")
+    expect(user.page.get_by_role("link", name="Énergie")).to_have_attribute("href", "/plugin/energie", timeout=PAGE)
+    user.open("/plugin/energie")
+    frame = user.page.frame_locator("iframe")
+    expect(frame.locator("main#content")).to_have_attribute("aria-busy", "false", timeout=PAGE)
+    expect(frame.locator("[data-banner=sample]")).to_be_visible()
+    expect(frame.locator("figure .plot svg")).to_have_count(10)
+    user.picture("12-dashboard")
+    frame.locator("#picker select").first.select_option("year")
+    expect(frame.locator("main#content")).to_have_attribute("aria-busy", "false", timeout=PAGE)
+    frame.locator("#totals summary").click()
+    written = frame.locator("#totals tbody tr").evaluate_all("rows => rows.map(row => row.innerText.split('\\t'))")
+    year = parse_qs(urlsplit(user.page.url).query)["period"][0]
+    assert re.fullmatch(r"\d{4}", year)
+    measured = containers.compose.warehouse.query(
+        "SELECT source, SUM(energy_mwh) / 1e6 FROM energy.energy_mix_daily "
+        f"WHERE EXTRACT(YEAR FROM day) = {year} GROUP BY source ORDER BY 2 DESC"
+    ).rows
+    assert len(measured) == 8
+    for (source, twh), (name, energy, _) in zip(measured, written, strict=True):
+        assert name.lower() == source
+        assert energy.endswith("TWh")
+        assert abs(float(energy.split()[0].replace(",", "")) - twh) <= 0.051
+    days = containers.compose.warehouse.query(
+        "SELECT COUNT(*) FROM energy.energy_climate_daily "
+        f"WHERE EXTRACT(YEAR FROM day) = {year} AND electricity_is_complete AND temperature_mean_c IS NOT NULL"
+    ).rows[0][0]
+    expect(frame.locator("#scatter .mark-symbol.role-mark path")).to_have_count(days)
 
 
 def test_a_wrong_password_is_refused(stranger: User) -> None:

@@ -12,7 +12,7 @@ export function bannersOf(model, { t, formats }) {
   if (isAbsent(available.first_day)) banners.push(banner("bad", t("nothingBanner")));
   else if (coverage.state === "empty") {
     banners.push(banner("bad", t("emptyBanner", { first: formats.day(available.first_day), last: formats.day(available.last_day) })));
-  } else if (coverage.state === "partial") banners.push(banner("partial", t("partialBanner", { what: missing(coverage, t, formats) })));
+  } else if (coverage.state === "partial") banners.push(banner("partial", t("partialBanner", { what: missing(coverage, t, formats) }) + (coverage.electricity_complete_days < coverage.days ? t("hatchedDays") : "")));
   const late = model.freshness.filter(({ stale, loaded_at: loaded }) => stale && !isAbsent(loaded));
   if (late.length) {
     banners.push(banner("late", t("staleBanner", {

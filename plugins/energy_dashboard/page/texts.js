@@ -51,9 +51,10 @@ const TEXTS = {
     "The warehouse has no data yet: the first runs of the DAGs will put them there.",
   ],
   partialBanner: [
-    "Période partielle : {what}. Les chiffres ne portent que sur ce qui a été mesuré ; les jours incomplets sont hachurés.",
-    "Partial period: {what}. Figures are of what was measured alone; incomplete days are hatched.",
+    "Période partielle : {what}. Les chiffres ne portent que sur ce qui a été mesuré.",
+    "Partial period: {what}. Figures are of what was measured alone.",
   ],
+  hatchedDays: [" Les jours incomplets sont hachurés.", " Incomplete days are hatched."],
   electricityDays: ["électricité mesurée en entier {n} {n|jour|jours} sur {all}", "electricity measured to its end on {n} of {all} days"],
   gasDays: ["gaz {n} {n|jour|jours} sur {all}", "gas on {n} of {all} days"],
   temperatureDays: ["température {n} {n|jour|jours} sur {all}", "temperature on {n} of {all} days"],

@@ -33,7 +33,7 @@ function tile(name, { field, write, change, aside }, { data }, { t, formats }) {
   const { value, days, change: compared } = data.header[field];
   const changed = compared === null ? null : change(compared);
   const notes = [
-    aside ? t(aside) : null,
+    aside && !isAbsent(value) ? t(aside) : null,
     // A stock is of one day by its nature.
     !isAbsent(value) && name !== "fullness" && days < data.period.days ? t("partialTile", { n: formats.number(days), all: formats.number(data.period.days) }) : null,
   ].filter(Boolean);
