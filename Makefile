@@ -15,7 +15,7 @@ LOCAL = @$(or $(PYTHON),false) $(FITS) || { \
 	echo "error: $(or $(PYTHON),Nothing on the path) is no Python 3.11 or 3.12: install one, or name it with PYTHON=…" >&2; exit 1; }; \
 	PYTHONPATH=plugins exec $(PYTHON) -m local
 
-.PHONY: help demo run sql docs check-source restore up down logs password trigger test test-faults test-compose bench lint lock clean \
+.PHONY: help demo run sql docs dashboard looker-url check-source restore up down logs password trigger test test-faults test-compose bench lint lock clean \
 	audit plan apply destroy deploy
 
 help: ## This list
@@ -32,6 +32,12 @@ sql: ## A query of the local warehouse: SQL="SELECT …" [FORMAT=csv] [DATA=<fol
 
 docs: ## dbt's documentation with the lineage from source to answer, as one file; [DATA=<folder> | SOURCE=live]
 	$(LOCAL) docs
+
+dashboard: ## The dashboard as one file: [PERIOD=<period> | START=<day> END=<day>] [DATA=<folder> | SOURCE=live | SOURCE=google]
+	$(LOCAL) dashboard
+
+looker-url: ## The link that opens a report of Looker Studio on the marts of GOOGLE_CLOUD_PROJECT
+	$(LOCAL) looker-url
 
 check-source: ## Hold what we assume of the live source against what it answers
 	$(LOCAL) check-source

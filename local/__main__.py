@@ -21,6 +21,7 @@ from local import cloud, environments, lists
 from local.basics import LOCAL, ROOT, LocalError, Stopped, clean_environment, elapsed, say, since_start, step
 from local.compose import SAMPLE, Compose
 from local.http import HttpError
+from local.looker import report_url
 from local.processes import Processes, end_recorded
 from local.report import Memory, disk, show_marts, write_csv, write_table
 from local.runs import Follower, adopt_or_trigger
@@ -164,6 +165,57 @@ def docs() -> int:
     if not done:
         raise LocalError("dbt could not write the documentation: its message is above")
     print(folder / "static_index.html", flush=True)
+    return 0
+
+
+def dashboard() -> int:
+    """Write the dashboard with a period's data into one file: of the local warehouse, or of BigQuery at Google."""
+    python = environments.ensure_airflow()
+    at_google = os.environ.get("SOURCE") == "google"
+    source = Source("google") if at_google else _chosen_source()
+    file = LOCAL / source.state / "dashboard.html"
+    command = ["python", "-m", "energy_dashboard", _period(), str(file)]
+    if at_google:
+        if not os.environ.get("GOOGLE_CLOUD_PROJECT"):
+            raise LocalError("Which warehouse? Set GOOGLE_CLOUD_PROJECT: docs/dashboard.md")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        environment = {name: value for name, value in os.environ.items() if name != "BIGQUERY_EMULATOR_HOST"}
+        environment["PYTHONPATH"] = str(ROOT / "plugins")
+        failed = environments.run_in(python, *command, environment=environment)
+    else:
+        if not _has_warehouse(source):
+            raise LocalError("There is no warehouse yet: fill it with 'make demo' or 'make run'")
+        if source == Source.generated():
+            command.append("generated")
+        with _warehouse_of(source) as warehouse:
+            environment = {
+                **clean_environment(),
+                "PYTHONPATH": str(ROOT / "plugins"),
+                "GOOGLE_CLOUD_PROJECT": warehouse.settings.project,
+                "BIGQUERY_LOCATION": warehouse.settings.location,
+                "BIGQUERY_EMULATOR_HOST": warehouse.bigquery,
+            }
+            failed = environments.run_in(python, *command, environment=environment)
+    if not failed:
+        print(file, flush=True)
+    return failed
+
+
+def _period() -> str:
+    """The dashboard's period, as docs/dashboard.md has them, out of ``PERIOD``, or ``START`` and ``END``."""
+    period, start, end = os.environ.get("PERIOD"), os.environ.get("START"), os.environ.get("END")
+    if start and end and not period:
+        return f"{start}_{end}"
+    if start or end:
+        raise LocalError("Give PERIOD=<period>, or START=<day> and END=<day>: docs/dashboard.md")
+    return period or "last-365"
+
+
+def looker_url() -> int:
+    """Print the link that opens a new report of Looker Studio on the marts in BigQuery."""
+    if not os.environ.get("GOOGLE_CLOUD_PROJECT"):
+        raise LocalError("Which project? Set GOOGLE_CLOUD_PROJECT: docs/looker-studio.md")
+    print(report_url(Settings.from_environment()), flush=True)
     return 0
 
 
@@ -396,6 +448,8 @@ COMMANDS: Final[dict[str, Callable[[], int]]] = {
     "run": run,
     "sql": sql,
     "docs": docs,
+    "dashboard": dashboard,
+    "looker-url": looker_url,
     "check-source": check_source,
     "restore": restore,
     "test": test,

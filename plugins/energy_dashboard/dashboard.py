@@ -81,7 +81,7 @@ class Dashboard:
     def of(cls, settings: Settings, connect: Callable[[], bigquery.Client], is_sample: Callable[[], bool]) -> Dashboard:
         """The dashboard of a deployment's warehouse, whose client ``connect`` gives."""
         stale_after_hours = {contract.dataset: contract.freshness_hours for contract in read_contracts().values()}
-        return cls(settings, Marts(connect, MAXIMUM_BYTES_BILLED), stale_after_hours, is_sample)
+        return cls(settings, Marts(connect, MAXIMUM_BYTES_BILLED, settings.marts_dataset), stale_after_hours, is_sample)
 
     @property
     def built_at(self) -> datetime | None:

@@ -20,6 +20,7 @@ from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 
 from energy_dashboard.queries import Query
+from odre.jobs import labels_of
 
 #: Seconds that a reader waits for the warehouse before it is told so.
 TIMEOUT_S: Final = 10.0
@@ -43,10 +44,14 @@ class MartsAbsent(Exception):
 
 @dataclass
 class Marts:
-    """Reads marts. ``connect`` gives a client, when first one is needed; it may take its time and fail."""
+    """Reads marts. ``connect`` gives a client, when first one is needed; it may take its time and fail.
+
+    No query may read more than ``max_bytes``; ``dataset`` is where the marts are, for the jobs' labels.
+    """
 
     connect: Callable[[], bigquery.Client]
     max_bytes: int
+    dataset: str
     timeout_s: float = TIMEOUT_S
     _client: bigquery.Client | None = None
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_AT_ONCE, "dashboard-query"))
@@ -59,7 +64,7 @@ class Marts:
             MartsAbsent: a table is not there.
         """
         deadline = time.monotonic() + self.timeout_s
-        running = {name: self._pool.submit(self._rows, query) for name, query in queries.items()}
+        running = {name: self._pool.submit(self._rows, name, query) for name, query in queries.items()}
         try:
             return {name: rows.result(deadline - time.monotonic()) for name, rows in running.items()}
         except NotFound as error:
@@ -70,17 +75,17 @@ class Marts:
             for rows in running.values():
                 rows.cancel()
 
-    def _rows(self, query: Query) -> pa.Table:
+    def _rows(self, name: str, query: Query) -> pa.Table:
         if self._client is None:
             self._client = self.connect()
         config = bigquery.QueryJobConfig(
             query_parameters=[
-                bigquery.ScalarQueryParameter(name, _TYPES[type(value)], value)
-                for name, value in query.parameters.items()
+                bigquery.ScalarQueryParameter(parameter, _TYPES[type(value)], value)
+                for parameter, value in query.parameters.items()
             ],
             maximum_bytes_billed=self.max_bytes,
             job_timeout_ms=int(self.timeout_s * 1000),
-            labels={"part": "dashboard"},
+            labels=labels_of("dashboard", name, self.dataset),
         )
         retry: Retry = DEFAULT_RETRY.with_timeout(RETRY_FOR_S)
         options: dict[str, Any] = {"api_timeout": self.timeout_s, "wait_timeout": self.timeout_s}

@@ -58,7 +58,7 @@ class Rows(Marts):
 
 
 def rows(**options: Any) -> Rows:
-    return Rows(connect=lambda: pytest.fail("nobody is to connect"), max_bytes=1, **options)
+    return Rows(lambda: pytest.fail("nobody is to connect"), max_bytes=1, dataset="energy", **options)
 
 
 def served(marts: Marts) -> TestClient:
@@ -209,6 +209,7 @@ def connecting_to(url: str, timeout_s: float = 1.0) -> Marts:
     return Marts(
         lambda: bigquery.Client(project="p", credentials=AnonymousCredentials(), client_options={"api_endpoint": url}),
         max_bytes=1,
+        dataset="energy",
         timeout_s=timeout_s,
     )
 
@@ -257,7 +258,7 @@ def test_a_connection_that_cannot_be_made_is_a_silent_warehouse() -> None:
     def connect() -> bigquery.Client:
         raise LookupError("The conn_id google_cloud_default isn't defined")
 
-    answer = served(Marts(connect, max_bytes=1)).get("/data")
+    answer = served(Marts(connect, max_bytes=1, dataset="energy")).get("/data")
     assert answer.status_code == 503
     assert "conn_id" not in answer.text
 
@@ -290,7 +291,7 @@ def test_a_table_that_is_not_there_is_told_from_a_silent_warehouse() -> None:
             raise NotFound("Table energy.answers")
 
     with pytest.raises(MartsAbsent):
-        Marts(Client, max_bytes=1).read({"answers": Query("SELECT 1")})
+        Marts(Client, max_bytes=1, dataset="energy").read({"answers": Query("SELECT 1")})
 
 
 def test_a_query_names_its_bounds_and_its_values_as_parameters() -> None:
@@ -305,12 +306,12 @@ def test_a_query_names_its_bounds_and_its_values_as_parameters() -> None:
             asked.update(options, sql=sql)
             return Found()
 
-    marts = Marts(Client, max_bytes=1234, timeout_s=5)
+    marts = Marts(Client, max_bytes=1234, dataset="me_energy", timeout_s=5)
     marts.read({"n": Query("SELECT @day", {"day": date(2026, 1, 2)})})
     job = asked["job_config"].to_api_repr()
     assert job["query"]["maximumBytesBilled"] == "1234"
     assert job["jobTimeoutMs"] == "5000"
-    assert job["labels"] == {"part": "dashboard"}
+    assert job["labels"] == {"dag": "dashboard", "task": "n", "dataset": "me_energy"}
     (parameter,) = job["query"]["queryParameters"]
     assert parameter["parameterType"] == {"type": "DATE"}
     assert parameter["parameterValue"] == {"value": "2026-01-02"}

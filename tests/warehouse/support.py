@@ -50,6 +50,9 @@ MARTS: Final = (
     "thermosensitivity",
     "exchanges_by_fullness",
     "answers",
+    "looker_days",
+    "looker_mix",
+    "looker_exchanges",
 )
 
 Row = Mapping[str, object]
