@@ -36,8 +36,11 @@ def main(arguments: list[str]) -> int:
     except BadPeriod as error:
         print(f"error: {period} is no period. {error}", file=sys.stderr)
         return 1
-    except (MartsAbsent, WarehouseSilent) as error:
-        print(f"error: The warehouse has no marts to show: {error}", file=sys.stderr)
+    except MartsAbsent as error:
+        print(f"error: There are no marts yet, run the DAGs first: {error}", file=sys.stderr)
+        return 1
+    except WarehouseSilent as error:
+        print(f"error: The warehouse does not answer: {error}", file=sys.stderr)
         return 1
     Path(file).write_text(build.single_file(json.loads(answer.body)), encoding="utf-8")
     return 0
