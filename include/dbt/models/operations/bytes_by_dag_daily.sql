@@ -1,21 +1,29 @@
 with labelled as (
   select
-    date(creation_time, 'Europe/Paris') as day,
-    (select nullif(label.value, '') from unnest(labels) as label where label.key = 'dag') as dag,
-    (select nullif(label.value, '') from unnest(labels) as label where label.key = 'task') as task,
-    total_bytes_billed
-  from {{ bigquery_jobs() }}
+    jobs.total_bytes_billed,
+    date(jobs.creation_time, 'Europe/Paris') as day,
+    (
+      select nullif(given.value, '')
+      from unnest(jobs.labels) as given
+      where given.key = 'dag'
+    ) as dag_id,
+    (
+      select nullif(given.value, '')
+      from unnest(jobs.labels) as given
+      where given.key = 'task'
+    ) as task_id
+  from {{ bigquery_jobs() }} as jobs
   where
-    job_type = 'QUERY'
+    jobs.job_type = 'QUERY'
     -- A script's own figure holds those of its statements.
-    and parent_job_id is null
+    and jobs.parent_job_id is null
 )
 
 select
   day,
-  dag,
-  task,
+  dag_id,
+  task_id,
   count(*) as jobs,
   coalesce(sum(total_bytes_billed), 0) as bytes_billed
 from labelled
-group by day, dag, task
+group by day, dag_id, task_id
