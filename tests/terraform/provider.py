@@ -4,6 +4,9 @@ It knows the attributes and blocks of the resources that ``terraform/`` uses, as
 them (``google-6.50.0.json``): enough for ``terraform validate`` and, with a mock of the provider, for ``terraform
 test``. What the real provider checks beyond that, such as the form of a value, it does not.
 
+For another version: ``terraform providers schema -json | python -m tests.terraform.provider > google-<version>.json``,
+in a folder that was initialised with that version of the real provider.
+
 It speaks the plugin protocol 6 in the few messages that are needed, whose fields are numbered as Terraform's
 ``tfplugin6.proto`` numbers them.
 """
@@ -12,7 +15,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,6 +96,43 @@ def _handler() -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler(SERVICE, {name: method(answer) for name, answer in answers.items()})
 
 
+def reduced(printed: dict[str, Any], resources: Iterable[str], data: Iterable[str]) -> dict[str, Any]:
+    """The part of what ``terraform providers schema -json`` prints that the file holds."""
+    google = printed["provider_schemas"][ADDRESS]
+
+    def part(block: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "attributes": {
+                name: [_kind(given["type"]), _mode(given)] for name, given in block.get("attributes", {}).items()
+            },
+            "blocks": {
+                name: {
+                    **part(given["block"]),
+                    "nesting": given["nesting_mode"],
+                    "min": given.get("min_items", 0),
+                    "max": given.get("max_items", 0),
+                }
+                for name, given in block.get("block_types", {}).items()
+                if name != "timeouts"
+            },
+        }
+
+    return {
+        "provider": part(google["provider"]["block"]),
+        "resources": {name: part(google["resource_schemas"][name]["block"]) for name in resources},
+        "data": {name: part(google["data_source_schemas"][name]["block"]) for name in data},
+    }
+
+
+def _kind(given: Any) -> str:
+    """A type as the file has it; of a collection of objects only that it is one."""
+    return given if isinstance(given, str) else f"{given[0]}({given[1] if isinstance(given[1], str) else 'dynamic'})"
+
+
+def _mode(given: dict[str, Any]) -> str:
+    return "required" if given.get("required") else "optional" if given.get("optional") else "computed"
+
+
 @contextmanager
 def serve() -> Iterator[dict[str, str]]:
     """Serve the stand-in on 127.0.0.1; yields the variables that lead Terraform to it."""
@@ -111,3 +152,13 @@ def serve() -> Iterator[dict[str, str]]:
         yield {"TF_REATTACH_PROVIDERS": json.dumps(reattach)}
     finally:
         server.stop(None)
+
+
+def main() -> None:
+    """Print the file that a schema on standard input gives, for the resources of the present file."""
+    present = json.loads(SCHEMA.read_text())
+    print(json.dumps(reduced(json.load(sys.stdin), present["resources"], present["data"]), indent=1, sort_keys=True))
+
+
+if __name__ == "__main__":
+    main()

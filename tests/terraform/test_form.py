@@ -167,14 +167,29 @@ def test_the_configuration_is_valid(terraform: Mapping[str, str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_what_the_provider_does_not_know_is_refused(terraform: Mapping[str, str], tmp_path: Path) -> None:
-    (tmp_path / "main.tf").write_text(
-        (TERRAFORM / "versions.tf").read_text().partition("provider ")[0]
-        + 'resource "google_storage_bucket" "lake" {\n  name = "lake"\n  locaton = "EU"\n}\n'
-    )
+@pytest.fixture
+def elsewhere(terraform: Mapping[str, str], tmp_path: Path) -> Mapping[str, str]:
+    """The variables for a folder that has nothing yet but the provider."""
+    before_backend = (TERRAFORM / "versions.tf").read_text().partition("\n\n  # Bucket")[0]
+    (tmp_path / "versions.tf").write_text(before_backend + "\n}\n")
     environment = {**terraform, "TF_DATA_DIR": str(tmp_path / "data")}
-    assert run(environment, "init", "-backend=false", folder=tmp_path).returncode == 0
-    done = run(environment, "validate", folder=tmp_path)
+    assert run(environment, "init", folder=tmp_path).returncode == 0
+    return environment
+
+
+def test_the_stand_in_declares_what_its_file_says(elsewhere: Mapping[str, str], tmp_path: Path) -> None:
+    held = json.loads(provider.SCHEMA.read_text())
+    done = run(elsewhere, "providers", "schema", "-json", folder=tmp_path)
+    assert provider.reduced(json.loads(done.stdout), held["resources"], held["data"]) == held
+    used = {kind for kind, _, _ in resources()}
+    assert set(held["resources"]) == used, "what is not used is not held"
+
+
+def test_what_the_provider_does_not_know_is_refused(elsewhere: Mapping[str, str], tmp_path: Path) -> None:
+    (tmp_path / "main.tf").write_text(
+        'resource "google_storage_bucket" "lake" {\n  name = "lake"\n  locaton = "EU"\n}\n'
+    )
+    done = run(elsewhere, "validate", folder=tmp_path)
     assert "locaton" in done.stderr
     assert "location" in done.stderr
 
