@@ -201,3 +201,23 @@ def test_its_own_tests_pass(terraform: Mapping[str, str]) -> None:
     written = (TERRAFORM / "tests" / "platform.tftest.hcl").read_text().count("\nrun ")
     assert passed
     assert int(passed[1]) == written
+
+
+def test_a_file_that_is_not_filled_in_is_told_line_by_line(terraform: Mapping[str, str], tmp_path: Path) -> None:
+    copy = tmp_path / "terraform"
+    shutil.copytree(TERRAFORM, copy)
+    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
+    (copy / "versions.tf").write_text((TERRAFORM / "versions.tf").read_text().replace('backend "gcs" {}', ""))
+    environment = {**terraform, "TF_DATA_DIR": str(tmp_path / "data")}
+    assert run(environment, "init", folder=copy).returncode == 0
+    done = run(environment, "plan", "-json", "-var-file=environments/dev.tfvars", folder=copy)
+    assert done.returncode == 1
+    messages = [json.loads(line) for line in done.stdout.splitlines()]
+    told = {message["diagnostic"]["detail"].partition("\n")[0] for message in messages if message["@level"] == "error"}
+    written = {
+        name: block["validation"][0]["error_message"]
+        for entry in parsed(TERRAFORM / "variables.tf")["variable"]
+        for name, block in entry.items()
+        if "validation" in block
+    }
+    assert told == {written[name] for name in ("project_id", "github_repository", "alert_emails")}
