@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -212,16 +211,13 @@ def _nobody() -> bigquery.Client:
     raise AssertionError("no test asks a warehouse")
 
 
-@dataclass
 class MartsOfTests(Marts):
     """Answers the dashboard's queries by name; ``silent``, ``absent``, ``empty`` and ``loaded_at`` are set by tests."""
 
-    connect: Callable[[], bigquery.Client] = _nobody
-    max_bytes: int = 0
-    loaded_at: dict[str, datetime] = field(default_factory=dict)
-    silent: bool = False
-    absent: bool = False
-    empty: bool = False
+    def __init__(self) -> None:
+        super().__init__(_nobody, max_bytes=0, dataset="energy")
+        self.loaded_at: dict[str, datetime] = {}
+        self.silent = self.absent = self.empty = False
 
     def read(self, queries: Mapping[str, Query]) -> dict[str, pa.Table]:
         """The rows of each query."""

@@ -223,7 +223,13 @@ def test_exchanges_by_border_and_their_destinations(reader: Reader) -> None:
     bars = Counter(mark["fill"] for mark in reader.marks("borders", "rect"))
     assert bars == {_COLOURS["import"]: 5, _COLOURS["export"]: 5}
     assert len(reader.marks("borders", "symbol")) == 5
-    widths = [mark["width"] for mark in reader.marks("borders", "rect") if mark["fill"] == _COLOURS["import"]]
+    sides = {
+        way: [m for m in reader.marks("borders", "rect") if m["fill"] == _COLOURS[way]] for way in ("import", "export")
+    }
+    # Exports go to the left of zero, imports to the right.
+    zero = min(mark["x"] for mark in sides["import"])
+    assert max(mark["x"] + mark["width"] for mark in sides["export"]) == pytest.approx(zero, abs=0.6)
+    widths = [mark["width"] for mark in sides["import"]]
     assert max(widths) / min(widths) == pytest.approx(max(imports.values()) / min(imports.values()), rel=0.02)
     header, *rows = reader.table("destinations")
     assert header == ["", "Export", "Share of exports", "Days on top"]

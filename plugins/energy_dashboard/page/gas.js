@@ -37,7 +37,7 @@ export const GAS_TEMPERATURE = {
       mark: { type: "line", stroke: colour, strokeWidth: 2, strokeDash: field === "temperature" ? [5, 3] : [1, 0],
         point: few ? { filled: true, fill: colour, size: 36, shape: field === "temperature" ? "diamond" : "circle" } : false, aria: false },
       encoding: { x, y: { field, type: "quantitative", title, scale: domain,
-        axis: { orient: side, titleColor: colour, grid: side === "left", tickCount: 5, format: ",~f" } } },
+        axis: { orient: side, grid: side === "left", tickCount: 5, format: ",~f" } } },
     });
     const low = temperatures.length ? Math.min(...temperatures.map((day) => day.temperature_mean_c)) : null;
     const high = temperatures.length ? Math.max(...temperatures.map((day) => day.temperature_mean_c)) : null;
@@ -60,8 +60,8 @@ export const GAS_TEMPERATURE = {
         resolve: { scale: { y: "independent" } },
       },
       legend: [
-        { key: "stock", name: t("gasStock"), colour: OTHER_COLOURS.stock, line: "solid" },
-        { key: "temperature", name: t("temperature"), colour: OTHER_COLOURS.temperature, line: "dashed" },
+        { key: "stock", name: `${t("gasStock")} (${t("onTheLeft")})`, colour: OTHER_COLOURS.stock, line: "solid" },
+        { key: "temperature", name: `${t("temperature")} (${t(stocks.length ? "onTheRight" : "onTheLeft")})`, colour: OTHER_COLOURS.temperature, line: "dashed" },
         ...(unknown.length ? [{ key: "hatch", name: t("bothAbsent"), colour: "hatch" }] : []),
       ],
       lines: ({ day }) => {

@@ -121,7 +121,6 @@ const TEXTS = {
   sectionGas: ["Gaz et température", "Gas and temperature"],
   sectionExchanges: ["Échanges aux frontières", "Exchanges at the borders"],
   sectionTemperature: ["Température et consommation", "Temperature and consumption"],
-  sectionSeasons: ["Saisons et stocks", "Seasons and storage"],
   sectionAnswers: ["Six questions", "Six questions"],
   sectionTable: ["Jour par jour", "Day by day"],
 
@@ -152,6 +151,8 @@ const TEXTS = {
 
   gasTemperature: ["Stock de gaz et température", "Gas stock and temperature"],
   gasStock: ["Stock de gaz", "Gas stock"],
+  onTheLeft: ["à gauche", "on the left"],
+  onTheRight: ["à droite", "on the right"],
   injection: ["Injection", "Injection"],
   withdrawal: ["Soutirage", "Withdrawal"],
   campaigns: ["Campagnes : injection d’avril à octobre, soutirage de novembre à mars", "Campaigns: injection from April to October, withdrawal from November to March"],
@@ -304,7 +305,6 @@ const TEXTS = {
   asTable: ["Données du graphique", "The chart’s data"],
   source: ["Source : ODRÉ (RTE, gestionnaires de stockage de gaz, Météo-France)", "Source: ODRÉ (RTE, gas storage operators, Météo-France)"],
   sampleMark: ["DONNÉES D’EXEMPLE", "SAMPLE DATA"],
-  madeOn: ["fait le {at}", "made on {at}"],
   dataOf: ["Données lues le {at}", "Data read on {at}"],
 };
 
@@ -312,9 +312,11 @@ const TEXTS = {
 export function textsOf(lang) {
   const index = LANGUAGES.indexOf(lang);
   const plural = new Intl.PluralRules(lang);
+  // French signs stand behind spaces at which no line breaks.
+  const spaced = (text) => (lang === "fr" ? text.replace(/ (?=[;?!%])/g, "\u202f").replaceAll(" :", "\u00a0:") : text);
   return (key, values = {}) => {
     if (!(key in TEXTS)) throw new Error(`no text ${key}`);
-    return TEXTS[key][index].replace(/\{(\w+)(?:\|([^|}]*)\|([^}]*))?\}/g, (_, name, one, many) => {
+    return spaced(TEXTS[key][index]).replace(/\{(\w+)(?:\|([^|}]*)\|([^}]*))?\}/g, (_, name, one, many) => {
       if (one === undefined) return values[name];
       return plural.select(values[name]) === "one" ? one : many;
     });
