@@ -338,6 +338,9 @@ def main() -> int:
     except GoogleAPIError as error:
         print(f"error: Cloud Storage refused: {error}. Run it again once that is mended", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"error: Google or Airflow does not answer: {error}. Run it again to complete it", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nBroken off. Run it again to complete it, or deploy the tag before", file=sys.stderr)
         return 128 + signal.SIGINT

@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import GoogleAuthError
 
 from local import cloud, deploy, environments
 from local.__main__ import COMMANDS
 from local.basics import LocalError
 from local.cloud import Environment
+from local.http import HttpError
 from local.lists import composer_packages
 
 DEV = Environment("dev", "odre-test", "europe-west1")
@@ -281,3 +283,31 @@ def test_a_deployment_runs_on_the_tags_code_with_the_callers_credentials(monkeyp
     assert COMMANDS["deploy"]() == 0
     ((python, *command),) = seen
     assert (python, command[:2], command[3]) == ("python", ["-m", "local.deploy"], "HEAD")
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "told"),
+    [
+        (LocalError("something to mend"), 1, "error: something to mend"),
+        (GoogleAuthError("none found"), 1, "error: No credentials of Google's: gcloud auth application-default login"),
+        (HttpError(403, "no"), 1, "error: Airflow's API refused: HTTP 403"),
+        (ConnectionResetError("reset"), 1, "error: Google or Airflow does not answer: reset. Run it again"),
+        (KeyboardInterrupt(), 130, "\nBroken off. Run it again to complete it"),
+    ],
+)
+def test_whatever_ends_a_deployment_is_one_line(
+    failure: BaseException,
+    code: int,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(**_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr("google.auth.default", fail)
+    monkeypatch.setattr("sys.argv", ["deploy", "tree", "v1", "a" * 40])
+    assert deploy.main() == code
+    said = capsys.readouterr().err
+    assert said.startswith(told)
+    assert said.strip().count("\n") == 0
