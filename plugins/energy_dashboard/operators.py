@@ -54,7 +54,7 @@ class PublishDashboardOperator(BaseOperator):
             self.settings.bucket,
             name,
             data=build.single_file(json.loads(shown.answer(PERIOD).body)),
-            mime_type="text/html; charset=utf-8",
+            mime_type="text/html",
             metadata={_EDITION: edition},
             cache_control="no-cache",
         )

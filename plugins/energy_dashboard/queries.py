@@ -86,10 +86,10 @@ ORDER BY winter
             f"SELECT * FROM `{marts}.exchanges_by_fullness` ORDER BY method, group_type, group_number, border"
         ),
         "relationships": Query(f"""\
-SELECT * EXCEPT (period, season_filter, reading)
+SELECT * EXCEPT (lag_days, period, season_filter, reading)
 FROM `{marts}.relationships`
-WHERE period = 'all' AND season_filter = 'all' AND method != 'first_difference'
-ORDER BY question, x, y, method, lag_days
+WHERE period = 'all' AND season_filter = 'all' AND method IN ('raw', 'deseasonalised')
+ORDER BY question, x, y, method
 """),
         "answers": Query(f"SELECT * FROM `{marts}.answers` ORDER BY question"),
     }
