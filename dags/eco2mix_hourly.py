@@ -29,7 +29,7 @@ with DAG(
     params=form(),
     tags=["odre", "electricity"],
     doc_md=__doc__ + TRIAGE,
-    **alerts(within=timedelta(hours=1)),
+    **alerts(late_after=timedelta(hours=1)),
 ):
     record = pipeline("eco2mix-national-tr", "eco2mix-national-cons-def")
     record >> publish_dashboard(Settings.from_environment())

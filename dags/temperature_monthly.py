@@ -26,6 +26,6 @@ with DAG(
     params=form(),
     tags=["odre", "temperature"],
     doc_md=__doc__ + TRIAGE,
-    **alerts(within=timedelta(hours=3)),
+    **alerts(late_after=timedelta(hours=3)),
 ):
     pipeline("temperature-quotidienne-regionale")

@@ -69,13 +69,14 @@ async def notify_late(context: Mapping[str, Any]) -> None:
         _say_nobody(text)
 
 
-def alerts(within: timedelta) -> dict[str, Any]:
-    """What a DAG says of its runs, as arguments of ``DAG``: a scheduled one is late if it is not done ``within``."""
-    late = AsyncCallback(notify_late)
+def alerts(late_after: timedelta) -> dict[str, Any]:
+    """What a DAG says of its runs, as arguments of ``DAG``; a scheduled one is late so long after its time."""
+    # From the scheduled time, not from when the run was queued: Airflow 3.3.1 cannot clear a run with such a deadline.
+    scheduled, late = DeadlineReference.DAGRUN_LOGICAL_DATE, AsyncCallback(notify_late)
     return {
         "on_failure_callback": notify_failure,
         "on_success_callback": notify_recovery,
-        "deadline": DeadlineAlert(reference=DeadlineReference.DAGRUN_QUEUED_AT, interval=within, callback=late),
+        "deadline": DeadlineAlert(reference=scheduled, interval=late_after, callback=late),
     }
 
 

@@ -46,6 +46,7 @@ def ingest(dataset: str, settings: Settings) -> TaskGroup:
             load = LoadOperator(
                 task_id="load",
                 dataset=dataset,
+                settings=settings,
                 bucket=settings.bucket,
                 source_objects=[extracted["object_name"]],
                 source_format="PARQUET",

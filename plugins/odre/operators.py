@@ -338,17 +338,18 @@ class OdreToGCSOperator(BaseOperator):
 class LoadOperator(GCSToBigQueryOperator):
     """Google's operator, whose job carries the pipeline's labels: those that it takes are the table's."""
 
-    def __init__(self, *, dataset: str, **kwargs: Any) -> None:
+    def __init__(self, *, dataset: str, settings: Settings, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.dataset = dataset
+        self.settings = settings
 
     def _submit_job(self, hook: BigQueryHook, job_id: str) -> Any:
         self.configuration["labels"] = labels_of(self.dag_id, self.task_id, self.dataset)
         return super()._submit_job(hook, job_id)
 
     def get_openlineage_facets_on_complete(self, _: Any) -> Any:
-        """Nothing: the table is gone after the merge, which tells of what is left."""
-        return lineage.facets()
+        """What was read alone: the table is gone after the merge, which tells of what is left."""
+        return lineage.facets([lineage.lake(self.settings, self.dataset)])
 
 
 class MergeOperator(BigQueryInsertJobOperator):

@@ -91,6 +91,7 @@ class Pipeline:
         operator = LoadOperator(
             task_id="load",
             dataset=dataset,
+            settings=settings,
             bucket=settings.bucket,
             source_objects=[extracted["object_name"]],
             source_format="PARQUET",

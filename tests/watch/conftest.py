@@ -31,7 +31,7 @@ from odre.alerts import alerts
 
 with DAG(
     dag_id="told_of", params={"end": Param("well", type="string")}, is_paused_upon_creation=False,
-    default_args={"retries": 1, "retry_delay": timedelta(seconds=1)}, **alerts(within=timedelta(minutes=30)),
+    default_args={"retries": 1, "retry_delay": timedelta(seconds=1)}, **alerts(late_after=timedelta(minutes=30)),
 ):
     @task
     def end(how):
@@ -44,7 +44,7 @@ with DAG(
 
 with DAG(
     dag_id="slow", schedule=CronTriggerTimetable("0 0 1 1 *", timezone="UTC", run_immediately=True), catchup=False,
-    is_paused_upon_creation=False, **alerts(within=timedelta(seconds=1)),
+    is_paused_upon_creation=False, **alerts(late_after=timedelta(seconds=1)),
 ):
     @task
     def sleep():
