@@ -166,7 +166,7 @@ def test_totals_are_sums_and_shares_of_them(reader: Reader) -> None:
     sums = {source: total(f"{source}_mwh") for source in SOURCES}
     everything = sum(sums.values())
     header, *rows = reader.table("totals")
-    assert header == ["", "Production", "Share in %"]
+    assert header == ["Source", "Production", "Share in %"]
     assert [row[0] for row in rows][:3] == ["Nuclear", "Hydro", "Wind"]
     for name, energy, share in rows:
         assert number(energy) == pytest.approx(sums[name.lower()] / 1e6, abs=0.006)
@@ -232,7 +232,7 @@ def test_exchanges_by_border_and_their_destinations(reader: Reader) -> None:
     widths = [mark["width"] for mark in sides["import"]]
     assert max(widths) / min(widths) == pytest.approx(max(imports.values()) / min(imports.values()), rel=0.02)
     header, *rows = reader.table("destinations")
-    assert header == ["", "Export", "Share of exports", "Days on top"]
+    assert header == ["Border", "Export", "Share of exports", "Days on top"]
     assert [row[0] for row in rows] == ["England", "Spain", "Italy", "Switzerland", "Germany and Belgium"]
     days_on_top = len([day for day in DAYS if marts(day)["top_export_destination"]])
     assert [number(row[3]) for row in rows] == [days_on_top, 0, 0, 0, 0]

@@ -53,7 +53,7 @@ export const BORDER_BALANCE = {
         imports: write(imported), exports: write(exported),
         balance: write(sumOf(Object.values(balances)), true),
       }),
-      columns: ["", t("import"), t("export"), t("balance")],
+      columns: [t("border"), t("import"), t("export"), t("balance")],
       rows: borders.map((border) => [t(border), write(imports[border]), write(exports[border]), write(balances[border], true)]),
     };
   },
@@ -78,7 +78,7 @@ export const DESTINATIONS = {
       legend: [],
       lines: ({ border }) => ({ title: t(border), rows: [[t("export"), write(exports[border])], [t("shareOfExports"), part(border)], [t("topDays"), formats.number(topDays[border])]] }),
       summary: t("destinationsSummary", { top: t(top), share: part(top), days: topDays[top] }),
-      columns: ["", t("export"), t("shareOfExports"), t("topDays")],
+      columns: [t("border"), t("export"), t("shareOfExports"), t("topDays")],
       rows: order.map((border) => [t(border), write(exports[border]), part(border), formats.number(topDays[border])]),
     };
   },

@@ -75,7 +75,7 @@ export const GAS_TEMPERATURE = {
         first: stockText(stocks[0]?.gas_stock_gwh), firstDay: formats.day(stocks[0]?.day), last: stockText(stocks.at(-1)?.gas_stock_gwh), lastDay: formats.day(stocks.at(-1)?.day),
         low: degrees(low), high: degrees(high),
       }),
-      columns: ["", t("gasStock"), t("fullness"), t("temperature")],
+      columns: [t("colDay"), t("gasStock"), t("fullness"), t("temperature")],
       rows: days.map(({ day, gas_stock_gwh: stock, gas_fullness_pct: fullness, temperature_mean_c: temperature }) => [formats.day(day), stockText(stock), formats.percent(fullness), degrees(temperature)]),
     };
   },

@@ -48,7 +48,7 @@ export const LINKS = {
       ],
       lines: (row) => row.name && ({ title: row.name, rows: [["r", r(row.r)], [t("interval"), interval(row)], [t("effectiveDays"), `${formats.number(row.n)} (${formats.number(row.n_effective)})`]] }),
       summary: t("linksSummary", { clear: clear.length ? clear.join(", ") : t("noneClear") }),
-      columns: ["", "r", t("interval"), t("effectiveDays")],
+      columns: [t("series"), "r", t("interval"), t("effectiveDays")],
       rows: rows.map((row) => [row.name, r(row.r), interval(row), `${formats.number(row.n)} (${formats.number(row.n_effective)})`]),
     };
   },

@@ -104,7 +104,7 @@ export const MIX = {
         total: formats.energy(production),
         top: t(top).toLowerCase(), share: formats.percent((100 * totals[top]) / production),
       }),
-      columns: ["", ...SOURCES.map((source) => t(source)), t("production")],
+      columns: [t("period"), ...SOURCES.map((source) => t(source)), t("production")],
       rows: steps.map((step, index) => [
         label(step) + (step.complete ? "" : ` (${t(sums[index] === null ? "absentStep" : "incompleteStep")})`),
         ...SOURCES.map((source) => (relative ? formats.percent(share(step.sources[source], sums[index])) : formats.energy(step.sources[source], false, unit))),
@@ -159,7 +159,7 @@ export const TOTALS = {
       legend: [],
       lines: ({ source, text: figure }) => ({ title: t(source), rows: [[t("production"), figure]] }),
       summary: t("totalsSummary", { list: order.map((source) => `${t(source)} ${part[source]}`).join(", ") }),
-      columns: ["", t("production"), t("relative")],
+      columns: [t("sourceColumn"), t("production"), t("relative")],
       rows: order.map((source) => [t(source), formats.energy(totals[source], false, unit), part[source]]),
     };
   },

@@ -17,9 +17,9 @@ function columnsOf({ t, formats }) {
     { key: "co2", label: t("co2"), unit: "g/kWh", read: (day) => day.co2_g_per_kwh, write: (value) => formats.number(value, 1), csv: "co2_g_per_kwh" },
     { key: "stock", label: t("gasStock"), unit: "GWh", read: (day) => day.gas_stock_gwh, write: (value) => formats.number(value), csv: "gas_stock_gwh" },
     { key: "temperature", label: t("temperature"), unit: "°C", read: (day) => day.temperature_mean_c, write: (value) => formats.number(value, 1), csv: "temperature_mean_c" },
-    { key: "category", label: t("categories"), read: (day) => day.temperature_category, write: (value) => (value ? t(value) : formats.number(null)), csv: "temperature_category" },
+    { key: "category", label: t("category"), read: (day) => day.temperature_category, write: (value) => (value ? t(value) : formats.number(null)), csv: "temperature_category" },
     { key: "topSource", label: t("topSource"), read: (day) => day.top_source, write: (value) => (value ? t(value) : formats.number(null)), csv: "top_source" },
-    { key: "topExport", label: t("destinations"), read: (day) => day.top_export_destination, write: (value) => (value ? t(value) : formats.number(null)), csv: "top_export_destination" },
+    { key: "topExport", label: t("topDestination"), read: (day) => day.top_export_destination, write: (value) => (value ? t(value) : formats.number(null)), csv: "top_export_destination" },
     { key: "complete", label: t("colComplete"), read: (day) => day.complete, write: (value) => t(value ? "yes" : "no"), csv: "electricity_is_complete" },
   ];
 }
@@ -72,6 +72,6 @@ export function tableOf(model, context) {
   return el("div", { class: "card" },
     el("div", { class: "tools-row" }, field(t("search"), search), count,
       el("button", { type: "button", class: "button", id: "csv", onclick: download }, t("csv"))),
-    el("div", { class: "scroll", id: "rows", tabindex: "0", role: "region", "aria-label": t("sectionTable") },
+    el("div", { class: "scroll", id: "rows", tabindex: "0", role: "region", "aria-label": t("tableOfDays") },
       el("table", {}, el("thead", {}, head), body)));
 }

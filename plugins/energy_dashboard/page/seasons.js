@@ -50,7 +50,7 @@ export const SEASON_MIX = {
         ] };
       },
       summary: t("seasonSummary", { list: seasons.map(item).join(t("between")) }),
-      columns: ["", t("sourceColumn"), t("mean"), t("deviation"), t("lowest"), t("highest")],
+      columns: [t("season"), t("sourceColumn"), t("mean"), t("deviation"), t("lowest"), t("highest")],
       rows: seasons.flatMap((season) => SOURCES.filter((source) => of(season, source)).map((source) => {
         const row = of(season, source);
         return [t(season), t(source), formats.percent(row.share_mean_pct), formats.number(row.share_stddev_pct, 1), formats.percent(row.share_min_pct), formats.percent(row.share_max_pct)];

@@ -25,7 +25,7 @@ export const TEMPERATURE_DAYS = {
       legend: [],
       lines: ({ category, text }) => ({ title: t(category), rows: [[t("days"), text], [t("meanConsumption"), power(category)]] }),
       summary: t("categoriesSummary", { ...Object.fromEntries(CATEGORIES.map((category) => [category, formats.number(counts[category])])), none: formats.number(none) }),
-      columns: ["", t("days"), t("meanConsumption")],
+      columns: [t("category"), t("days"), t("meanConsumption")],
       rows: [
         ...CATEGORIES.map((category) => [t(category), formats.number(counts[category]), power(category)]),
         [t("unknownCategory"), formats.number(none), ""],
@@ -84,7 +84,7 @@ export const SCATTER = {
           interval: isAbsent(fit.mw_per_c_low) ? "–" : `${formats.number(fit.mw_per_c_low)} – ${formats.number(fit.mw_per_c_high)}`,
         })
         : t("noFit"),
-      columns: ["", `${t("temperature")} (°C)`, `${t("meanPower")} (GW)`],
+      columns: [t("colDay"), `${t("temperature")} (°C)`, `${t("meanPower")} (GW)`],
       rows: values.map(({ day, x: degrees, y: power }) => [formats.day(day), formats.number(degrees, 1), formats.number(power, 2)]),
     };
   },

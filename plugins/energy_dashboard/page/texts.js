@@ -288,11 +288,15 @@ const TEXTS = {
   ],
 
   // Table
+  tableOfDays: ["Tableau des jours", "Table of the days"],
   search: ["Chercher", "Search"],
   searchHint: ["une date, une catégorie, une filière…", "a date, a category, a source…"],
   csv: ["Télécharger en CSV", "Download as CSV"],
   rowsShown: ["{n} {n|jour|jours} sur {all}", "{n} of {all} days"],
   sortBy: ["Trier par {column}", "Sort by {column}"],
+  topDestination: ["Première destination", "Top destination"],
+  category: ["Catégorie", "Category"],
+  series: ["Série", "Series"],
   colDay: ["Jour", "Day"],
   colComplete: ["Complet", "Complete"],
   yes: ["oui", "yes"],
