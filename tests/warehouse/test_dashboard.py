@@ -56,8 +56,10 @@ def dashboard(built: TestWarehouse) -> Dashboard:
 
 
 def fresh(house: TestWarehouse) -> Dashboard:
-    """A dashboard that has not read anything."""
-    return Dashboard.of(house.settings, lambda: house.client, lambda: True)
+    """A dashboard that has not read anything, and has the patience of a test among others."""
+    dashboard = Dashboard.of(house.settings, lambda: house.client, lambda: True)
+    dashboard.marts.timeout_s = 60
+    return dashboard
 
 
 def shown(dashboard: Dashboard, period: str) -> dict[str, Any]:
@@ -143,7 +145,7 @@ def test_days_are_the_marts_rows(dashboard: Dashboard, built: TestWarehouse) -> 
     )
 
 
-@pytest.mark.parametrize("period", ["2025-10-26", "last-7"])
+@pytest.mark.parametrize("period", ["2025-10-26", "last-7", "2026-02-19"])
 def test_hours_are_those_of_the_steps_and_sum_to_the_days(
     dashboard: Dashboard, built: TestWarehouse, period: str
 ) -> None:
@@ -162,7 +164,10 @@ def test_hours_are_those_of_the_steps_and_sum_to_the_days(
     assert measured["nuclear_mwh"].tolist() == [row[2] for row in rows]
     assert measured["consumption_mwh"].tolist() == [row[3] for row in rows]
     for source in SOURCES:
-        assert hourly[f"{source}_mwh"].sum() == pytest.approx(sum(made["daily"][f"{source}_mwh"]), abs=0.01)
+        daily = sum(energy or 0 for energy in made["daily"][f"{source}_mwh"])
+        assert hourly[f"{source}_mwh"].sum() == pytest.approx(daily, abs=0.01)
+    if period == "2026-02-19":
+        assert measured["measured_minutes"].tolist() == [60] * 12 + [30]
 
 
 def test_totals_shares_and_exchanges_are_sums_of_the_marts(dashboard: Dashboard, built: TestWarehouse) -> None:
@@ -256,19 +261,22 @@ def test_the_last_days_end_with_the_last_whole_one(dashboard: Dashboard) -> None
     assert (period["start"], period["end"]) == ("2026-01-20", "2026-02-18")
 
 
-def test_a_year_is_there_within_the_time_that_a_page_has(built: TestWarehouse) -> None:
-    cold = []
-    for _ in range(3):
-        dashboard, begun = fresh(built), time.perf_counter()
-        dashboard.answer("last-365")
-        cold.append(time.perf_counter() - begun)
-    assert min(cold) < 2.0
-    kept = []
-    for _ in range(40):
+def seconds(what: Callable[[], object], times: int) -> list[float]:
+    """How long something takes, each time, the fastest first."""
+    took = []
+    for _ in range(times):
         begun = time.perf_counter()
-        dashboard.answer("last-365")
-        kept.append(time.perf_counter() - begun)
-    assert sorted(kept)[-3] < 0.3
+        what()
+        took.append(time.perf_counter() - begun)
+    return sorted(took)
+
+
+def test_a_year_is_there_within_the_time_that_a_page_has(built: TestWarehouse, dashboard: Dashboard) -> None:
+    # A query of nothing takes 50 ms at most where the machine has nothing else to do.
+    busy = max(1.0, seconds(lambda: built.value("SELECT 1"), 5)[2] / 0.05)
+    assert seconds(lambda: fresh(built).answer("last-365"), 3)[0] < 2.0 * busy
+    dashboard.answer("last-365")
+    assert seconds(lambda: dashboard.answer("last-365"), 40)[37] < 0.3
 
 
 def test_a_warehouse_without_marts_is_told_from_one_that_is_silent(
