@@ -130,8 +130,9 @@ def test_secrets_are_looked_up_by_the_names_of_the_connections_that_the_code_use
 def test_every_alert_has_a_runbook(alert: str) -> None:
     settings = local("monitoring", "alerts")[alert]
     assert (ROOT / "docs" / "runbooks" / f"{settings['runbook']}.md").is_file()
-    assert settings["title"]
     assert settings["text"]
+    page = (ROOT / "docs" / "production.md").read_text()
+    assert re.search(rf"^\| {settings['title']} \| .* \| \[{settings['runbook']}\.md\]", page, re.MULTILINE)
 
 
 def logged(text: str) -> str:
