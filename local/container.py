@@ -28,6 +28,9 @@ MANIFEST: Final = Path("/opt/odre/dbt/manifest.json")
 #: Airflow's connection to the source (odre.hooks, whose import would cost seconds).
 SOURCE_CONNECTION: Final = "odre_default"
 
+#: Airflow's connection to who is told (odre.alerts, the same).
+SLACK_CONNECTION: Final = "slack_default"
+
 DAGS_FOLDER: Final = ROOT / "dags"
 
 STAND_IN: Final = "http://odre:8090"
@@ -56,6 +59,7 @@ def migrate() -> None:
     for pool in POOLS:
         _airflow("pools", "set", pool.name, str(pool.slots), pool.purpose)
     set_source()
+    set_slack()
     bigquery, storage = os.environ.get("BIGQUERY_EMULATOR_HOST"), os.environ.get("STORAGE_EMULATOR_HOST")
     if bigquery and storage:
         Warehouse(bigquery, storage, Settings.from_environment()).create()
@@ -86,6 +90,20 @@ def set_source() -> None:
             session.flush()
         session.add(wanted)
     print(f"The source is {wanted.host}", flush=True)
+
+
+def set_slack() -> None:
+    """The connection of who is told of runs to what ``AIRFLOW_CONN_SLACK_DEFAULT`` names; none without it."""
+    from airflow.models import Connection
+    from airflow.utils.session import create_session
+
+    given = os.environ.get("AIRFLOW_CONN_SLACK_DEFAULT", "")
+    with create_session() as session:
+        for there in session.query(Connection).filter_by(conn_id=SLACK_CONNECTION):
+            session.delete(there)
+        session.flush()
+        if given:
+            session.add(Connection.from_json(given, conn_id=SLACK_CONNECTION))
 
 
 def _airflow(*arguments: str) -> None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 
+from local import container
 from odre import alerts
 
 
@@ -110,3 +115,30 @@ def test_nothing_is_sent_where_no_connection_is_set(
     assert [record.message.split(",")[0] for record in caplog.records if record.name == "odre.alerts"] == [
         "Nobody is told"
     ] * 2
+
+
+def test_containers_keep_the_connection_in_airflows_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given to the one that sets it, and to no other's environment."""
+    from airflow.models import Connection
+
+    assert container.SLACK_CONNECTION == alerts.CONNECTION
+    engine = create_engine("sqlite://")
+    Connection.__table__.create(engine)
+
+    @contextmanager
+    def create_session() -> Iterator[Session]:
+        with Session(engine) as session:
+            yield session
+            session.commit()
+
+    monkeypatch.setattr("airflow.utils.session.create_session", create_session)
+
+    def kept(given: str) -> list[tuple[Any, ...]]:
+        monkeypatch.setenv("AIRFLOW_CONN_SLACK_DEFAULT", given)
+        container.set_slack()
+        with create_session() as session:
+            return [(there.conn_id, there.password) for there in session.query(Connection)]
+
+    assert kept('{"conn_type": "slackwebhook", "password": "T/B/first"}') == [("slack_default", "T/B/first")]
+    assert kept('{"conn_type": "slackwebhook", "password": "T/B/second"}') == [("slack_default", "T/B/second")]
+    assert kept("") == []
