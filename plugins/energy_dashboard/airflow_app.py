@@ -22,16 +22,23 @@ GENERATED: Final = "generated"
 
 def dashboard(settings: Settings) -> Dashboard:
     """The dashboard on the warehouse that Airflow's connection leads to."""
-    from airflow.sdk import Connection
-
     from energy_dashboard.dashboard import Dashboard
-    from odre.hooks import OdreHook, WarehouseHook
+    from odre.hooks import WarehouseHook
 
-    return Dashboard.of(
-        settings,
-        lambda: WarehouseHook(settings, settings.dashboard_conn_id).client,
-        is_sample=lambda: bool(Connection.get(OdreHook.default_conn_name).extra_dejson.get(GENERATED)),
-    )
+    return Dashboard.of(settings, lambda: WarehouseHook(settings, settings.dashboard_conn_id).client, _is_sample)
+
+
+def _is_sample() -> bool:
+    """Whether the source's connection says that its data are generated; one that is not there says nothing."""
+    from airflow.sdk import Connection
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    from odre.hooks import OdreHook
+
+    try:
+        return bool(Connection.get(OdreHook.default_conn_name).extra_dejson.get(GENERATED))
+    except AirflowNotFoundException:
+        return False
 
 
 @cache
