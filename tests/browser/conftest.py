@@ -216,6 +216,7 @@ def readers(browser: Browser, site: Site) -> Iterator[Readers]:
     readers = Readers(browser, site)
     yield readers
     for reader in readers.made:
+        reader.page.unroute_all(behavior="ignoreErrors")
         reader.page.context.close()
     assert [complaint for reader in readers.made for complaint in reader.complaints] == []
 

@@ -26,6 +26,11 @@ def asked(reader: Reader) -> str:
     return period
 
 
+def hold(reader: Reader) -> None:
+    """Answer no request for data any more: what is asked for is seen without all being drawn again."""
+    reader.page.route("**/data?*", lambda route: None)
+
+
 def test_each_kind_of_period_is_chosen_and_kept_in_the_address(reader: Reader) -> None:
     reader.open(None)
     picker, span = reader.page.locator("#picker"), reader.page.locator("#span")
@@ -71,9 +76,10 @@ def test_each_kind_of_period_is_chosen_and_kept_in_the_address(reader: Reader) -
 )
 def test_parts_of_a_period_are_chosen(reader: Reader, period: str, choices: dict[str, str], expected: str) -> None:
     reader.open(period)
+    hold(reader)
     for name, choice in choices.items():
-        reader.page.locator("#picker").get_by_label(name, exact=True).select_option(label=choice)
-        reader.drawn()
+        with reader.page.expect_request("**/data?*"):
+            reader.page.locator("#picker").get_by_label(name, exact=True).select_option(label=choice)
     assert asked(reader) == expected
 
 
@@ -96,10 +102,11 @@ def test_a_day_is_chosen(reader: Reader) -> None:
     ],
 )
 def test_arrows_go_to_the_periods_beside(reader: Reader, period: str, earlier: str, later: str) -> None:
+    reader.open(period)
+    hold(reader)
     for name, expected in {"Earlier period": earlier, "Later period": later}.items():
-        reader.open(period)
-        reader.page.get_by_role("button", name=name).click()
-        reader.drawn()
+        with reader.page.expect_request("**/data?*"):
+            reader.page.get_by_role("button", name=name).click()
         assert asked(reader) == expected
         # The keyboard stays where it was.
         expect(reader.page.get_by_role("button", name=name)).to_be_focused()
@@ -243,8 +250,9 @@ def picture_of(reader: Reader, chart: str) -> tuple[str, dict[str, Any]]:
     return waiting.value.suggested_filename, seen
 
 
-def test_every_chart_is_kept_as_a_picture_with_its_title_source_and_date(reader: Reader, site: Site) -> None:
+def test_every_chart_is_kept_as_a_picture_with_its_title_source_and_date(readers: Readers, site: Site) -> None:
     site.sample = True
+    reader = readers(width=800)
     reader.open("2026-02")
     texts = """(() => {
       const { serializeToString } = XMLSerializer.prototype;

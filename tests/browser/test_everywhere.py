@@ -37,7 +37,7 @@ def findings(reader: Reader) -> list[str]:
 def test_axe_finds_nothing(readers: Readers, site: Site, theme: str) -> None:
     site.sample = True
     reader = readers(color_scheme=theme)
-    reader.open()
+    reader.open("2026-03-08_2026-03-19")
     for chart in CHARTS:
         reader.table(chart)
     reader.page.locator("#methods > summary").click()
@@ -262,6 +262,13 @@ def test_a_server_that_is_gone_is_told_in_words(reader: Reader) -> None:
     reader.page.get_by_role("button", name="Earlier period").click()
     expect(reader.page.locator("[data-banner=bad]")).to_contain_text("the server does not answer.")
     reader.complaints = [text for text in reader.complaints if "ERR_FAILED" not in text]
+
+
+def test_data_of_another_shape_are_not_shown(reader: Reader) -> None:
+    reader.open("2026-02")
+    reader.page.route("**/data?*", lambda route: route.fulfill(json={"version": 2}))
+    reader.page.get_by_role("button", name="Earlier period").click()
+    expect(reader.page.locator("[data-banner=bad]")).to_contain_text("this page is older than the data, reload it.")
 
 
 def test_while_data_are_awaited_it_says_so(reader: Reader, site: Site) -> None:

@@ -25,6 +25,9 @@ import { freshnessOf, tilesOf } from "./tiles.js";
 /** Milliseconds after which an answer is no longer waited for: more than the server waits for the warehouse. */
 const PATIENCE = 60_000;
 
+/** Of the shape of the data that this page reads. */
+const VERSION = 1;
+
 const SECTIONS = {
   sectionMix: [MIX, TOTALS, SEASON_MIX],
   sectionGas: [GAS_TEMPERATURE],
@@ -125,6 +128,7 @@ async function fetched(period) {
   if (answer.status === 401) throw unread("errorLogin");
   if (body.error) throw new Unread({ fr: body.error.message_fr, en: body.error.message_en });
   if (!answer.ok) throw unread("errorStatus", { status: answer.status });
+  if (body.version !== VERSION) throw unread("errorVersion");
   return body;
 }
 

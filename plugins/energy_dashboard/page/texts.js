@@ -67,6 +67,7 @@ const TEXTS = {
   errorLogin: ["votre session est terminée, reconnectez-vous.", "your session has ended, log in again."],
   errorNetwork: ["le serveur ne répond pas.", "the server does not answer."],
   errorTime: ["l’entrepôt n’a pas répondu à temps.", "the warehouse did not answer in time."],
+  errorVersion: ["cette page est plus ancienne que les données, rechargez-la.", "this page is older than the data, reload it."],
   errorStatus: ["réponse {status} du serveur.", "the server answered {status}."],
   retry: ["Réessayer", "Try again"],
 
