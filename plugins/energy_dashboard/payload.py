@@ -58,7 +58,7 @@ class Warehouse:
     @property
     def built_at(self) -> datetime | None:
         """When the marts were last built; ``None``: nobody noted it."""
-        built_at: datetime | None = self.state["built_at"][0].as_py()
+        built_at: datetime | None = pc.max(self.state["built_at"]).as_py()
         return built_at
 
     @property

@@ -36,29 +36,19 @@ class Query:
 def state_query(settings: Settings) -> Query:
     """A row a dataset with what the ledger says of it, and in each the end of the last build, null without one.
 
-    Columns ``dataset, measured_until, published_at, loaded_at, built_at``; one row without a dataset where nothing was
-    loaded.
+    Columns ``dataset, measured_until, published_at, loaded_at, built_at``.
     """
     ops = f"{settings.project}.{settings.ops_dataset}"
     return Query(f"""\
-WITH loads AS (
-  SELECT
-    dataset,
-    MAX(high_water) AS measured_until,
-    MAX(source_mark) AS published_at,
-    MAX(loaded_at) AS loaded_at
-  FROM `{ops}.loads`
-  GROUP BY dataset
-),
-
-builds AS (
-  SELECT MAX(finished_at) AS built_at FROM `{ops}.builds`
-)
-
-SELECT loads.dataset, loads.measured_until, loads.published_at, loads.loaded_at, builds.built_at
-FROM builds
-LEFT JOIN loads ON TRUE
-ORDER BY loads.dataset
+SELECT
+  dataset,
+  MAX(high_water) AS measured_until,
+  MAX(source_mark) AS published_at,
+  MAX(loaded_at) AS loaded_at,
+  (SELECT MAX(finished_at) FROM `{ops}.builds`) AS built_at
+FROM `{ops}.loads`
+GROUP BY dataset
+ORDER BY dataset
 """)
 
 

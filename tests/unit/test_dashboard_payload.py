@@ -309,6 +309,13 @@ def test_freshness_has_each_dataset_that_is_held_to_one() -> None:
     assert (got["built_at"], got["generated_at"]) == ("2026-11-24T10:25:00Z", "2026-11-24T10:30:15Z")
 
 
+def test_before_anything_was_loaded_nothing_is_fresh() -> None:
+    known = warehouse()
+    got = shown("2026-01-01", warehouse=Warehouse(known.state.slice(0, 0), known.lasting))
+    assert got["built_at"] is None
+    assert got["freshness"]["loaded_at"] == [None, None]
+
+
 def test_answers_have_both_languages_and_the_method_behind_them() -> None:
     row = {
         "question": 6,
