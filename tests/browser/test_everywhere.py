@@ -153,6 +153,23 @@ def test_the_single_file_shows_the_same_without_a_server(
     assert len(gzip.compress(Path(unquote(urlsplit(address).path)).read_bytes(), 6)) < HEAVIEST
 
 
+def test_the_single_file_works_in_a_viewer_that_gives_it_no_origin(
+    readers: Readers, single_file: Callable[[str], str], tmp_path: Path
+) -> None:
+    address = single_file("2026-02")
+    viewer = tmp_path / "viewer.html"
+    viewer.write_text(
+        f'<title>Viewer</title><iframe sandbox="allow-scripts" src="{address}" width="900" height="600"></iframe>'
+    )
+    reader = readers(offline=True)
+    reader.page.goto(viewer.as_uri())
+    frame = reader.page.frames[1]
+    reader.drawn(frame)
+    expect(frame.locator("figure .plot svg")).to_have_count(len(CHARTS))
+    frame.get_by_role("button", name="Français").click()
+    expect(frame.locator("h1")).to_have_text("Énergie en France")
+
+
 def test_the_page_weighs_less_than_it_may(reader: Reader) -> None:
     weights: dict[str, int] = {}
     reader.page.on(
@@ -269,6 +286,16 @@ def test_data_of_another_shape_are_not_shown(reader: Reader) -> None:
     reader.page.route("**/data?*", lambda route: route.fulfill(json={"version": 2}))
     reader.page.get_by_role("button", name="Earlier period").click()
     expect(reader.page.locator("[data-banner=bad]")).to_contain_text("this page is older than the data, reload it.")
+
+
+def test_data_that_the_page_cannot_show_are_told_in_words(reader: Reader) -> None:
+    reader.open("2026-02")
+    reader.page.route("**/data?*", lambda route: route.fulfill(json={"version": 1}))
+    reader.page.get_by_role("button", name="Earlier period").click()
+    expect(reader.page.locator("[data-banner=bad]")).to_contain_text("the page could not show them.")
+    expect(reader.page.locator("main")).to_have_attribute("aria-busy", "false")
+    assert len(reader.complaints) == 1  # the cause, for who looks for it
+    reader.complaints.clear()
 
 
 def test_while_data_are_awaited_it_says_so(reader: Reader, site: Site) -> None:

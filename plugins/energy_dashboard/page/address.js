@@ -21,5 +21,9 @@ export function writeAddress(values, known) {
   const address = new URL(seen.location.href);
   for (const name of known) address.searchParams.delete(name);
   for (const [name, value] of Object.entries(values)) address.searchParams.set(name, value);
-  seen.history.replaceState(seen.history.state, "", address);
+  try {
+    seen.history.replaceState(seen.history.state, "", address);
+  } catch {
+    // A viewer of files may give the page no origin: then its address stays as it is.
+  }
 }

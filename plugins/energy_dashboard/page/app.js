@@ -97,8 +97,8 @@ async function load() {
     await show();
   } catch (error) {
     if (turn !== state.turn) return;
+    fail(error instanceof Unread ? error : unread("errorPage"));
     if (!(error instanceof Unread)) throw error;
-    fail(error);
   }
 }
 
@@ -170,8 +170,10 @@ async function show() {
   );
   document.getElementById("contents").replaceChildren(...[...Object.keys(SECTIONS), "sectionAnswers", "sectionTable"].map((key) =>
     el("a", { href: `#${key}` }, t(key))));
-  for (const figure of Object.values(figures)) await figure.show(model);
-  if (figures.mix !== state.figures[0]) return; // shown anew in the meantime
+  for (const figure of Object.values(figures)) {
+    await figure.show(model);
+    if (figures.mix !== state.figures[0]) return; // all is shown anew since
+  }
   main.setAttribute("aria-busy", "false");
 }
 

@@ -68,6 +68,7 @@ const TEXTS = {
   errorNetwork: ["le serveur ne répond pas.", "the server does not answer."],
   errorTime: ["l’entrepôt n’a pas répondu à temps.", "the warehouse did not answer in time."],
   errorVersion: ["cette page est plus ancienne que les données, rechargez-la.", "this page is older than the data, reload it."],
+  errorPage: ["la page n’a pas pu les montrer.", "the page could not show them."],
   errorStatus: ["réponse {status} du serveur.", "the server answered {status}."],
   retry: ["Réessayer", "Try again"],
 
