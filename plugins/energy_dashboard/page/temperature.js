@@ -56,9 +56,8 @@ export const SCATTER = {
     const { heating_base_c: base } = model.data;
     const fit = isAbsent(base) ? null : lineOf(model.data);
     const [low, high] = [Math.min(...values.map(({ x }) => x)), Math.max(...values.map(({ x }) => x))];
-    const line = fit
-      ? [low, ...(low < base && base < high ? [base] : []), high].map((x) => ({ x, y: (fit.base_mw + fit.mw_per_c * Math.max(base - x, 0)) / 1000 }))
-      : [];
+    // Fitted to what is heated: it ends at the base, and says nothing of summer.
+    const line = fit && low < base ? [low, Math.min(high, base)].map((x) => ({ x, y: (fit.base_mw + fit.mw_per_c * (base - x)) / 1000 })) : [];
     const x = { field: "x", type: "quantitative", title: `${t("temperature")} (°C)`, scale: { zero: false }, axis: { tickCount: 7, format: ",~f" } };
     const y = { field: "y", type: "quantitative", title: `${t("meanPower")} (GW)`, scale: { zero: false }, axis: { tickCount: 6, format: ",~f" } };
     return {
@@ -67,12 +66,12 @@ export const SCATTER = {
         layer: [
           { data: { values }, encoding: { x, y },
             mark: { type: "point", filled: true, fill: OTHER_COLOURS.points, opacity: values.length > 60 ? 0.55 : 0.85, size: values.length > 60 ? 30 : 60, tooltip: { content: "data" }, aria: false } },
-          ...(fit ? [{ data: { values: line }, encoding: { x, y }, mark: { type: "line", stroke: OTHER_COLOURS.line, strokeWidth: 2.5, aria: false } }] : []),
+          ...(line.length ? [{ data: { values: line }, encoding: { x, y }, mark: { type: "line", stroke: OTHER_COLOURS.line, strokeWidth: 2.5, aria: false } }] : []),
         ],
       },
       legend: [
         { key: "points", name: t("aMeasuredDay"), colour: OTHER_COLOURS.points },
-        ...(fit ? [{ key: "line", name: t(fit.winter === "all" ? "lineOfAll" : "lineOfWinter", fit), colour: OTHER_COLOURS.line, line: "solid" }] : []),
+        ...(line.length ? [{ key: "line", name: t(fit.winter === "all" ? "lineOfAll" : "lineOfWinter", fit), colour: OTHER_COLOURS.line, line: "solid" }] : []),
       ],
       lines: ({ day, x: degrees, y: power }) => day && ({
         title: formats.longDay(day),
