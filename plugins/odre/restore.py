@@ -88,8 +88,11 @@ class Restore:
         ensure_tables(self.client, self.settings, warehouse.tables(contracts.values(), self.settings))
         objects = {blob.name for blob in self.bucket.list_blobs(prefix=f"{self.settings.lake_prefix}raw/")}
         commits = sorted({*self._noted(objects), *self._note_ledger(objects)})
+        if not commits:
+            raise RestoreRefused(f"{self._lake} has no note of a commit: nothing to restore. {SEE}")
         by_dataset: dict[str, list[Commit]] = {dataset: [] for dataset in contracts}
         for commit in commits:
+            self._check(commit.manifest, objects)
             dataset = commit.manifest.removeprefix(f"{self.settings.lake_prefix}raw/").partition("/")[0]
             if dataset not in contracts:
                 raise RestoreRefused(f"{commit.manifest} is of {dataset}, which has no contract: put its contract back")
@@ -104,6 +107,10 @@ class Restore:
         for name in (self.beside.load_dataset, self.beside.raw_dataset, self.beside.ops_dataset):
             self.client.delete_dataset(f"{self.settings.project}.{name}", delete_contents=True, not_found_ok=True)
         return restored
+
+    @property
+    def _lake(self) -> str:
+        return f"gs://{self.settings.bucket}/{self.settings.lake_prefix}raw/"
 
     def _create_beside(self) -> None:
         for name in (self.beside.load_dataset, self.beside.raw_dataset, self.beside.ops_dataset):
@@ -159,19 +166,23 @@ class Restore:
         table = warehouse.run_table(contract, manifest.run_id, manifest.chunk)
         table_id = f"{self.settings.project}.{self.beside.load_dataset}.{table}"
         schema = [bigquery.SchemaField.from_api_repr(dict(field)) for field in contract.bigquery_schema]
-        # A table first: columns that the contract has gained since the object was written are null.
-        self.client.delete_table(table_id, not_found_ok=True)
-        self.client.create_table(bigquery.Table(table_id, schema=schema))
+        with self.bucket.blob(name).open("rb") as file:
+            there = set(pq.read_schema(file).names)
+        gained = [field for field in schema if field.name not in there]
         self.client.load_table_from_uri(
             manifest.object_uri,
             table_id,
             job_config=bigquery.LoadJobConfig(
                 source_format="PARQUET",
-                schema=schema,
-                write_disposition="WRITE_APPEND",
+                schema=[field for field in schema if field.name in there],
+                write_disposition="WRITE_TRUNCATE",
                 labels=jobs.labels_of("restore", "load", contract.dataset),
             ),
         ).result()
+        if gained:  # by the contract since the object was written: null
+            loaded = self.client.get_table(table_id)
+            loaded.schema = [*loaded.schema, *gained]
+            self.client.update_table(loaded, ["schema"])
         job = jobs.query_job(
             warehouse.merge_sql(contract, self.beside, table, committed_at="@committed_at"),
             self.settings,
@@ -195,7 +206,7 @@ class Restore:
             unknown = ", ".join(str(run_id) for (run_id,) in rows)
             raise RestoreRefused(
                 f"{self.settings.raw_dataset}.{contract.table} has rows of runs that the lake does not know: {unknown}."
-                f" Is gs://{self.settings.bucket}/{self.settings.lake_prefix} the right lake? {SEE}"
+                f" Is {self._lake} the right lake? {SEE}"
             )
 
     def _exchange(self, contract: Contract, chunks: int) -> Restored:
@@ -266,7 +277,10 @@ def main() -> int:
         bigquery.Client(project=settings.project, location=settings.location, **credentials),
         storage.Client(project=settings.project, **credentials),
     )
-    print(f"From gs://{settings.bucket}/{settings.lake_prefix}raw/ into {settings.project}.{settings.raw_dataset}")
+    print(
+        f"From gs://{settings.bucket}/{settings.lake_prefix}raw/ into {settings.project}.{settings.raw_dataset}",
+        flush=True,
+    )
     try:
         restored = restore.run()
     except (RestoreRefused, GoogleAPICallError) as error:

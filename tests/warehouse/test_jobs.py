@@ -95,8 +95,8 @@ def test_all_data_tests_run_once_a_day_and_those_of_keys_every_time(
 ) -> None:
     house = bounded.house
     row = "(date '2025-03-01', 'France', cast({stock} as float64))"
+    house.dbt("seed")
     house.dbt("run", "--select", "+gas_stock_daily")
-    house.query("update {marts}.gas_stock_daily set stock_gwh = -1 where true")
     columns = "day, storage_point, stock_gwh"
     house.query(f"insert into {{marts}}.gas_stock_daily ({columns}) values {row.replace('{stock}', '-1')}")
     tests = ["test", "--select", "gas_stock_daily"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,42 +13,88 @@ import pyarrow as pa
 import pytest
 from google.cloud import bigquery
 
-from emulators.odre.server import Request
+from emulators.odre.server import serve
 from emulators.odre.source import MemorySource
+from local.stack import Stack
 from odre import warehouse
-from odre.contracts import contracts_dir, read_contracts
-from odre.manifest import read_commit_name
-from odre.restore import Restore, RestoreRefused
-from odre.tables import ensure_tables
+from odre.contracts import contracts_dir, read_contract, read_contracts
+from odre.manifest import read_commit_name, split_uri
+from odre.restore import Restore, RestoreRefused, main
 from tests.warehouse.ingest import DAY, Pipeline, gas, power
-from tests.warehouse.support import GAS, REAL_TIME
+from tests.warehouse.support import GAS, REAL_TIME, TestWarehouse
 
-START = datetime(2024, 1, 1, tzinfo=UTC)
+#: Of this year, and so of one chunk.
+START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
+RAW = read_contract(GAS).table
 
 #: Table → its rows, sorted.
 Tables = dict[str, list[tuple[Any, ...]]]
 
 
-def restored_tables(pipeline: Pipeline) -> dict[str, warehouse.Table]:
-    """The tables that a restore makes again."""
-    found = warehouse.tables(read_contracts().values(), pipeline.house.settings)
-    return {f"{table.dataset}.{table.name}": table for table in found if table.name not in ("builds", "turns")}
+@dataclass
+class History:
+    """A pipeline after some runs, and every row of the tables that a restore makes again, as it was then."""
+
+    pipeline: Pipeline
+    tables: Tables
+
+    @property
+    def house(self) -> TestWarehouse:
+        """The warehouse."""
+        return self.pipeline.house
+
+    def now(self) -> Tables:
+        """Every row of those tables."""
+        rows = {}
+        for table in warehouse.tables(read_contracts().values(), self.house.settings):
+            if table.name not in ("builds", "turns"):
+                name = f"{table.dataset}.{table.name}"
+                where = f"{table.partition_column} >= '1900-01-01'"
+                rows[name] = sorted(self.house.query(f"select * from {name} where {where}"), key=str)
+        return rows
+
+    def restore(self) -> None:
+        """A restore."""
+        Restore(self.house.settings, self.house.client, self.pipeline.lake).run()
+
+    def lose(self, *names: str) -> None:
+        """Drop tables."""
+        for name in names:
+            self.house.client.delete_table(f"{self.house.settings.project}.{name}")
+
+    def blob(self, name: str) -> Any:
+        """An object of the lake."""
+        return self.pipeline.lake.bucket(self.house.settings.bucket).blob(name)
 
 
-def contents(pipeline: Pipeline) -> Tables:
-    """Every row of those tables."""
-    rows = {}
-    for name, table in restored_tables(pipeline).items():
-        bound = f"where {table.partition_column} is not null and {table.partition_column} >= '1900-01-01'"
-        rows[name] = sorted(pipeline.house.query(f"select * from {name} {bound}"), key=str)
-    return rows
-
-
-@pytest.fixture
-def history(pipeline: Pipeline, serving: Callable[..., list[Request]]) -> Tables:
-    """Two datasets after runs that overlap, restate, quarantine and end out of order; the tables as they are then."""
+@pytest.fixture(scope="module")
+def history(house: TestWarehouse, emulators: Stack) -> Iterator[History]:
+    """Two datasets after runs that overlap, restate, quarantine and end out of order. Each test leaves them so."""
+    google = {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True, "project": house.settings.project}}
     source = MemorySource()
-    serving(source)
+    with pytest.MonkeyPatch.context() as patch, serve(source) as url:
+        for name, value in {
+            **house.environment,
+            "STORAGE_EMULATOR_HOST": emulators.warehouse.storage,
+            "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(google),
+            "AIRFLOW_CONN_ODRE_DEFAULT": url,
+            "LAKE_PREFIX": "restore/",
+        }.items():
+            patch.setenv(name, value)
+        patch.setattr(house, "settings", replace(house.settings, lake_prefix="restore/"))
+        pipeline = Pipeline(house)
+        _make_history(pipeline, source)
+        made = History(pipeline, {})
+        made.tables = made.now()
+        raw, ops = house.settings.raw_dataset, house.settings.ops_dataset
+        assert len(made.tables[f"{raw}.{RAW}"]) == 4
+        assert len(made.tables[f"{raw}.{RAW}_replaced"]) == 12
+        assert len(made.tables[f"{raw}.eco2mix_national_tr"]) == 8
+        assert len(made.tables[f"{ops}.quarantine"]) == 2
+        yield made
+
+
+def _make_history(pipeline: Pipeline, source: MemorySource) -> None:
     source.publish(GAS, gas({DAY: 100.0, DAY + timedelta(days=1): 90.0}))
     pipeline.run(GAS, "first")
     spoilt = power(START, [50_000] * 8)
@@ -78,118 +126,91 @@ def history(pipeline: Pipeline, serving: Callable[..., list[Request]]) -> Tables
     # Landed and never committed.
     source.publish(GAS, gas({DAY: 999.0}))
     pipeline.extract(pipeline.gate(GAS, force="True")[0], "never committed")
-    before = contents(pipeline)
-    raw, ops = pipeline.house.settings.raw_dataset, pipeline.house.settings.ops_dataset
-    assert {len(before[f"{raw}.{table}"]) for table in ("stock_quotidien_stockages_gaz", "eco2mix_national_tr")} == {
-        4,
-        8,
-    }
-    assert len(before[f"{raw}.stock_quotidien_stockages_gaz_replaced"]) == 12
-    assert len(before[f"{ops}.quarantine"]) == 2
-    return before
 
 
-def restore(pipeline: Pipeline) -> dict[str, tuple[int, int, int]]:
-    """A restore; dataset → chunks, rows, earlier values."""
-    done = Restore(pipeline.house.settings, pipeline.house.client, pipeline.lake).run()
-    return {of.dataset: (of.chunks, of.rows, of.replaced) for of in done}
-
-
-def lose(pipeline: Pipeline, *names: str) -> None:
-    """Drop tables."""
-    for name in names:
-        pipeline.house.client.delete_table(f"{pipeline.house.settings.project}.{name}")
-
-
-@pytest.mark.parametrize("lost", ["raw tables", "everything", "the ledger alone", "nothing, but values are wrong"])
-def test_tables_are_what_they_were(pipeline: Pipeline, history: Tables, lost: str) -> None:
-    house = pipeline.house
-    raw = [name for name in history if name.startswith(f"{house.settings.raw_dataset}.")]
-    match lost:
-        case "raw tables":
-            lose(pipeline, *raw)
-        case "everything":
-            lose(pipeline, *history, f"{house.settings.ops_dataset}.turns")
-        case "the ledger alone":
-            lose(pipeline, f"{house.settings.ops_dataset}.loads")
-        case _:
-            house.query("update {raw}.stock_quotidien_stockages_gaz set stock_fin_de_journee = 0 where true")
-            house.query("delete from {raw}.eco2mix_national_tr where date_heure >= '2024-01-01'")
-            house.query("delete from {ops}.quarantine where true")
-    assert restore(pipeline)[GAS] == (6, 4, 12)
-    assert contents(pipeline) == history
-    # Nothing is left behind, and a second time changes nothing.
-    datasets = {item.dataset_id for item in house.client.list_datasets()}
-    assert not [name for name in datasets if name.startswith("restore_restore_")]
-    restore(pipeline)
-    assert contents(pipeline) == history
-
-
-def test_each_commit_is_noted_once_and_what_was_not_committed_has_no_note(pipeline: Pipeline, history: Tables) -> None:
-    notes = [noted for name in pipeline.objects() if (noted := read_commit_name(name))]
+def test_each_commit_is_noted_once_and_what_was_not_committed_has_no_note(history: History) -> None:
+    objects = history.pipeline.objects()
+    notes = [noted for name in objects if (noted := read_commit_name(name))]
     manifests = {manifest for manifest, _ in notes}
     assert len(notes) == len(manifests)
-    written = {name for name in pipeline.objects() if name.endswith(".manifest.json")}
-    assert {name.split("/run=")[1].split("/")[0].partition("-")[0] for name in written - manifests} == {"never"}
-    ledger = pipeline.house.query("select manifest_uri, loaded_at from {ops}.loads")
-    kept = {(uri.split("/", 3)[3], committed_at) for uri, committed_at in ledger}
+    written = {name for name in objects if name.endswith(".manifest.json")}
+    (uncommitted,) = written - manifests
+    assert "/run=never-committed" in uncommitted
+    ledger = history.house.query("select manifest_uri, loaded_at from {ops}.loads")
+    kept = {(split_uri(uri)[1], committed_at) for uri, committed_at in ledger}
     # Of two commits of one content the ledger keeps the last.
     assert kept < set(notes)
     assert len(kept) == len(notes) - 1
 
 
-def test_a_commit_whose_task_died_before_its_note_is_known_by_the_ledger(pipeline: Pipeline, history: Tables) -> None:
-    bucket = pipeline.lake.bucket(pipeline.house.settings.bucket)
-    ledger = {uri.split("/", 3)[3] for (uri,) in pipeline.house.query("select manifest_uri from {ops}.loads")}
-    for name in pipeline.objects():
+def test_tables_are_what_they_were_after_all_of_them_were_lost(
+    history: History, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history.lose(*history.tables, f"{history.house.settings.ops_dataset}.turns")
+    assert main() == 0
+    told = capsys.readouterr().out.splitlines()
+    assert f"{GAS}: 6 chunks, 4 rows, 12 earlier values" in told
+    assert f"{REAL_TIME}: 2 chunks, 8 rows, 1 earlier values" in told
+    assert history.now() == history.tables
+    beside = [item.dataset_id for item in history.house.client.list_datasets() if "restore_restore_" in item.dataset_id]
+    assert beside == [], "nothing is left behind"
+
+
+def test_another_lake_is_refused(history: History) -> None:
+    """By the ledger, which names manifests that are not there; without one, since there is nothing to restore."""
+    other = replace(history.house.settings, lake_prefix="elsewhere/")
+    with pytest.raises(RestoreRefused, match=r"manifest\.json is gone from the lake"):
+        Restore(other, history.house.client, history.pipeline.lake).run()
+    empty = replace(other, dataset_prefix="nothing_")
+    for name in (empty.raw_dataset, empty.ops_dataset):
+        history.house.client.create_dataset(name, exists_ok=True)
+    with pytest.raises(RestoreRefused, match=r"gs://odre-lake/elsewhere/raw/ has no note of a commit: nothing to"):
+        Restore(empty, history.house.client, history.pipeline.lake).run()
+    for name in (empty.raw_dataset, empty.ops_dataset):
+        for prefix in ("", "restore_"):
+            history.house.client.delete_dataset(f"{prefix}{name}", delete_contents=True)
+    assert history.now() == history.tables
+
+
+def test_what_is_wrong_is_mended_from_a_ledger_without_notes_and_builds_are_forgotten(history: History) -> None:
+    house = history.house
+    ledger = {split_uri(uri)[1] for (uri,) in house.query("select manifest_uri from {ops}.loads")}
+    for name in history.pipeline.objects():
+        # As where a task died between its commit and its note.
         if (noted := read_commit_name(name)) and noted[0] in ledger:
-            bucket.blob(name).delete()
-    house = pipeline.house
-    lose(pipeline, *(name for name in history if name.startswith(f"{house.settings.raw_dataset}.")))
-    restore(pipeline)
-    assert contents(pipeline) == history
-    # By then the lake has them, and the ledger can go.
-    lose(pipeline, *history)
-    restore(pipeline)
-    assert contents(pipeline) == history
-
-
-def test_what_was_built_is_forgotten(pipeline: Pipeline, history: Tables) -> None:
-    house = pipeline.house
+            history.blob(name).delete()
+    house.query(f"update {{raw}}.{RAW} set stock_fin_de_journee = 0 where true")
+    house.query("delete from {raw}.eco2mix_national_tr where date_heure >= '2024-01-01'")
+    house.query("delete from {ops}.quarantine where true")
     house.query("insert into {ops}.builds (dag_id, finished_at) values ('eco2mix_hourly', current_timestamp())")
     house.query("create or replace table {staging}.power_steps_last_build as select 1 as steps")
-    restore(pipeline)
+    history.restore()
+    assert history.now() == history.tables
+    noted_again = [read_commit_name(name) for name in history.pipeline.objects()]
+    assert ledger <= {noted[0] for noted in noted_again if noted}
     assert house.query("select * from {ops}.builds") == []
     assert not list(house.client.list_tables(house.settings.staging_dataset))
 
 
-def test_rows_that_the_lake_does_not_know_are_not_taken_away(pipeline: Pipeline, history: Tables) -> None:
-    pipeline.house.query(
-        "insert into {raw}.stock_quotidien_stockages_gaz (date, source, pits, _run_id)"
+def test_nothing_is_touched_until_all_is_there_and_an_interrupted_restore_goes_on(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = history.house
+    newest = house.value(f"select max_by(object_uri, loaded_at) from {{ops}}.loads where dataset = '{GAS}'")
+    _, name = split_uri(newest)
+    content = history.blob(name).download_as_bytes()
+    history.blob(name).delete()
+    house.query(f"update {{raw}}.{RAW} set stock_fin_de_journee = 0 where true")
+    house.query(
+        f"insert into {{raw}}.{RAW} (date, source, pits, _run_id)"
         " values (date '2025-03-09', 'Storengy', 'Elsewhere', 'somebody')"
     )
-    before = contents(pipeline)
-    with pytest.raises(RestoreRefused, match=r"stock_quotidien_stockages_gaz has rows of runs .*: somebody\. Is gs://"):
-        restore(pipeline)
-    assert contents(pipeline) == before
+    wrong = history.now()
+    with pytest.raises(RestoreRefused, match=rf"{name} is gone from the lake\. See docs/runbooks/restore\.md"):
+        history.restore()
+    assert history.now() == wrong
 
-
-def test_an_interrupted_restore_leaves_what_is_there_and_is_gone_on_with(
-    pipeline: Pipeline, history: Tables, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bucket = pipeline.lake.bucket(pipeline.house.settings.bucket)
-    ((newest,),) = pipeline.house.query(
-        f"select max_by(object_uri, loaded_at) from {{ops}}.loads where dataset = '{GAS}'"
-    )
-    name = newest.split("/", 3)[3]
-    content = bucket.blob(name).download_as_bytes()
-    bucket.blob(name).delete()
-    pipeline.house.query("update {raw}.stock_quotidien_stockages_gaz set stock_fin_de_journee = 0 where true")
-    wrong = contents(pipeline)
-    with pytest.raises(RestoreRefused, match=rf"{name} is gone from the lake"):
-        restore(pipeline)
-    assert contents(pipeline) == wrong
-    bucket.blob(name).upload_from_string(content)
+    history.blob(name).upload_from_string(content)
     loaded = []
     load = bigquery.Client.load_table_from_uri
 
@@ -198,29 +219,34 @@ def test_an_interrupted_restore_leaves_what_is_there_and_is_gone_on_with(
         return load(client, uri, *given, **more)
 
     monkeypatch.setattr(bigquery.Client, "load_table_from_uri", count)
-    restore(pipeline)
-    assert contents(pipeline) == history
-    assert [uri for uri in loaded if f"/{GAS}/" in uri] == [newest]
+    with pytest.raises(
+        RestoreRefused, match=rf"{RAW} has rows of runs that the lake does not know: somebody\. Is gs://"
+    ):
+        history.restore()
+    assert history.now() == wrong
+    house.query(f"delete from {{raw}}.{RAW} where _run_id = 'somebody'")
+    history.restore()
+    assert history.now() == history.tables
+    # From the first of the two commits of that object on, once.
+    assert [uri.split("/run=")[1].split("/")[0] for uri in loaded if f"/{GAS}/" in uri] == [
+        "cleared",
+        "between",
+        "cleared",
+    ]
 
 
 def test_columns_that_the_contract_gained_are_null(
-    pipeline: Pipeline, history: Tables, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    history: History, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A lake's object keeps the columns of its time."""
-    contracts = read_contracts()
-    folder = tmp_path / "contracts"
-    folder.mkdir()
-    for dataset in contracts:
-        text = (contracts_dir() / f"{dataset}.yaml").read_text(encoding="utf-8")
-        if dataset == GAS:
+    for path in contracts_dir().glob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        if path.stem == GAS:
             text += "  - {name: nouveau, label: Nouveau, type: INT64, description: New, required: false}\n"
-        (folder / f"{dataset}.yaml").write_text(text, encoding="utf-8")
-    lose(pipeline, *(f"{pipeline.house.settings.raw_dataset}.{contracts[GAS].table}{end}" for end in ("", "_replaced")))
-    monkeypatch.setenv("CONTRACTS_DIR", str(folder))
-    restore(pipeline)
-    assert {row[0] for row in pipeline.raw(GAS, "nouveau")} == {None}
-    assert len(pipeline.raw(GAS, "*")) == 4
-    lose(pipeline, *(f"{pipeline.house.settings.raw_dataset}.{contracts[GAS].table}{end}" for end in ("", "_replaced")))
-    monkeypatch.delenv("CONTRACTS_DIR")
-    house = pipeline.house
-    ensure_tables(house.client, house.settings, warehouse.tables(read_contracts().values(), house.settings))
+        (tmp_path / path.name).write_text(text, encoding="utf-8")
+    monkeypatch.setenv("CONTRACTS_DIR", str(tmp_path))
+    history.restore()
+    assert [row[0] for row in history.pipeline.raw(GAS, "nouveau")] == [None] * 4
+    before = history.tables[f"{history.house.settings.raw_dataset}.{RAW}"]
+    columns = "date, stock_fin_de_journee, source, pits, _loaded_at, _run_id"
+    assert sorted(history.pipeline.raw(GAS, columns), key=str) == before
