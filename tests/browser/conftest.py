@@ -17,6 +17,7 @@ from fastapi.responses import HTMLResponse
 from playwright.sync_api import Browser, ConsoleMessage, Frame, Page, ViewportSize
 from starlette.middleware.gzip import GZipMiddleware
 
+from energy_dashboard import build
 from energy_dashboard.dashboard import Dashboard
 from energy_dashboard.routes import create_app
 from local.basics import LOCAL
@@ -230,7 +231,6 @@ def reader(readers: Readers) -> Reader:
 @pytest.fixture
 def single_file(site: Site, tmp_path: Path) -> Callable[[str], str]:
     """Writes the page of a period into one file, and gives its address."""
-    from energy_dashboard import build
 
     def write(period: str) -> str:
         path = tmp_path / "dashboard.html"

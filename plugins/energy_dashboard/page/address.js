@@ -24,6 +24,6 @@ export function writeAddress(values, known) {
   try {
     seen.history.replaceState(seen.history.state, "", address);
   } catch {
-    // A viewer of files may give the page no origin: then its address stays as it is.
+    // A viewer of files may give the page no address of its own.
   }
 }
