@@ -5,9 +5,11 @@ Pure: no Airflow import. Tables in, lists a column out; nothing that was not mea
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final
 
@@ -15,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from energy_dashboard.periods import Period
-from energy_dashboard.queries import PARIS, SOURCES, bounds
+from energy_dashboard.queries import PARIS, SOURCES, STATISTICS, Part, bounds
 from odre.arrays import null_as_false
 
 #: Of the shape; a page that knows another one says so.
@@ -54,6 +56,11 @@ class Warehouse:
 
     state: pa.Table
     lasting: Mapping[str, pa.Table]
+
+    @cached_property
+    def statistics(self) -> dict[str, pa.Table]:
+        """A table for each of :data:`energy_dashboard.queries.STATISTICS`, in the order of its key."""
+        return {name: _from_json(self.lasting["statistics"], name, part) for name, part in STATISTICS.items()}
 
     @property
     def built_at(self) -> datetime | None:
@@ -118,12 +125,9 @@ def payload(
             "days": [_count(pc.equal(table["temperature_category"], category)) for category in CATEGORIES],
         },
         "campaigns": _campaigns(period),
-        "thermosensitivity": _columns(warehouse.lasting["thermosensitivity"]),
         "heating_base_c": None if base is None else round(base, 3),
-        "seasons": _columns(warehouse.lasting["seasons"]),
-        "fullness": _columns(warehouse.lasting["fullness"]),
-        "relationships": _columns(warehouse.lasting["relationships"]),
-        "answers": [_answer(row) for row in warehouse.lasting["answers"].to_pylist()],
+        **{name: _columns(table) for name, table in warehouse.statistics.items()},
+        "answers": [_answer(row) for row in warehouse.statistics["answers"].to_pylist()],
     }
 
 
@@ -339,8 +343,8 @@ def _answer(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "question": row["question"],
         "method": METHODS[row["question"]],
-        "period_start": _text(row["period_start"]),
-        "period_end": _text(row["period_end"]),
+        "period_start": row["period_start"],
+        "period_end": row["period_end"],
         **{
             language: {name: row[f"{name}_{language}"] for name in ("question", "answer", "figures", "caveat")}
             for language in ("en", "fr")
@@ -348,7 +352,16 @@ def _answer(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-# Arrow's values as JSON's.
+# Texts in JSON as Arrow's tables, and Arrow's values as JSON's.
+
+
+def _from_json(rows: pa.Table, name: str, part: Part) -> pa.Table:
+    """The rows of a part. What is no number is a text to BigQuery's JSON, and null here."""
+    texts = rows["row_json"].filter(pc.equal(rows["part"], name)).to_pylist()
+    found = json.loads(f"[{','.join(texts)}]")
+    columns = ([None if row[column] == "NaN" else row[column] for row in found] for column in part.columns)
+    table = pa.table(dict(zip(part.columns, map(pa.array, columns), strict=True)))
+    return table.sort_by([(column, "ascending") for column in part.key]) if found else table
 
 
 def _columns(table: pa.Table) -> Columns:

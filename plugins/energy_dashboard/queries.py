@@ -52,9 +52,80 @@ ORDER BY dataset
 """)
 
 
+@dataclass(frozen=True)
+class Part:
+    """A part of the answer that is of all data and not of a period: the rows of a mart, the greater to come later."""
+
+    mart: str
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+    where: str = "TRUE"
+
+
+_SEASON: Final = tuple(f"{name}_{of}" for name in ("energy", "share") for of in ("mean", "stddev", "min", "max"))
+
+#: By name in the answer.
+STATISTICS: Final[Mapping[str, Part]] = {
+    "thermosensitivity": Part(
+        "thermosensitivity",
+        ("winter", "n", "n_effective", "mw_per_c", "mw_per_c_low", "mw_per_c_high", "base_mw", "r2"),
+        ("winter",),
+        "y = 'consumption_mwh'",
+    ),
+    "seasons": Part(
+        "energy_mix_season",
+        (
+            *("season", "source", "years", "first_year", "last_year"),
+            *(f"{name}_{'mwh' if name.startswith('energy') else 'pct'}" for name in _SEASON),
+        ),
+        ("season", "source"),
+    ),
+    "fullness": Part(
+        "exchanges_by_fullness",
+        (
+            *("method", "group_type", "group_number", "border", "n", "fullness_low_pct", "fullness_high_pct"),
+            *("import_mwh", "export_mwh", "volume_mwh", "balance_mwh"),
+        ),
+        ("method", "group_type", "group_number", "border"),
+    ),
+    "relationships": Part(
+        "relationships",
+        (
+            *("question", "x", "y", "method", "n", "n_effective"),
+            *("r", "r_low", "r_high", "slope", "slope_unit", "direction"),
+        ),
+        ("question", "x", "y", "method"),
+        "period = 'all' AND season_filter = 'all' AND method IN ('raw', 'deseasonalised')",
+    ),
+    "answers": Part(
+        "answers",
+        (
+            *("question", "period_start", "period_end"),
+            *(
+                f"{name}_{language}"
+                for name in ("question", "answer", "figures", "caveat")
+                for language in ("en", "fr")
+            ),
+        ),
+        ("question",),
+    ),
+}
+
+
 def lasting_queries(settings: Settings) -> dict[str, Query]:
-    """What is of all data and not of a period, by the name of its part of the answer."""
+    """What is of all data and not of a period: ``available``, and all of :data:`STATISTICS` as ``statistics``.
+
+    The latter are one query, whose rows are texts in JSON: the emulator takes longer for a query than for its rows.
+    Columns ``part, row_json``.
+    """
     marts = f"{settings.project}.{settings.marts_dataset}"
+    rows = [
+        f"""\
+SELECT '{name}' AS part, TO_JSON_STRING(statistics) AS row_json
+FROM (SELECT {", ".join(part.columns)} FROM `{marts}.{part.mart}` WHERE {part.where}) AS statistics
+"""
+        for name, part in STATISTICS.items()
+    ]
     return {
         "available": Query(f"""\
 SELECT
@@ -65,23 +136,7 @@ SELECT
   MAX(IF(heating_degree_days > 0, temperature_mean_c + heating_degree_days, NULL)) AS heating_base_c
 FROM `{marts}.energy_climate_daily`
 """),
-        "thermosensitivity": Query(f"""\
-SELECT winter, n, n_effective, mw_per_c, mw_per_c_low, mw_per_c_high, base_mw, r2
-FROM `{marts}.thermosensitivity`
-WHERE y = 'consumption_mwh'
-ORDER BY winter
-"""),
-        "seasons": Query(f"SELECT * FROM `{marts}.energy_mix_season` ORDER BY season, source"),
-        "fullness": Query(
-            f"SELECT * FROM `{marts}.exchanges_by_fullness` ORDER BY method, group_type, group_number, border"
-        ),
-        "relationships": Query(f"""\
-SELECT * EXCEPT (lag_days, period, season_filter, reading)
-FROM `{marts}.relationships`
-WHERE period = 'all' AND season_filter = 'all' AND method IN ('raw', 'deseasonalised')
-ORDER BY question, x, y, method
-"""),
-        "answers": Query(f"SELECT * FROM `{marts}.answers` ORDER BY question"),
+        "statistics": Query("UNION ALL\n".join(rows)),
     }
 
 

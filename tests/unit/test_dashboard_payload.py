@@ -13,7 +13,7 @@ import pytest
 
 from energy_dashboard.payload import BORDERS, Warehouse, payload
 from energy_dashboard.periods import Period, parse_period
-from energy_dashboard.queries import SOURCES
+from energy_dashboard.queries import SOURCES, STATISTICS
 from odre.settings import Settings
 
 NOW: Final = datetime(2026, 11, 24, 10, 30, 15, 999, tzinfo=UTC)
@@ -49,7 +49,6 @@ STATE: Final = pa.schema(
         ("built_at", pa.timestamp("us", tz="UTC")),
     ]
 )
-EMPTY: Final = pa.table({"n": pa.array([], pa.int64())})
 
 
 def day_row(day: date, **values: Any) -> dict[str, Any]:
@@ -71,8 +70,8 @@ def days(*rows: Mapping[str, Any]) -> pa.Table:
     return pa.Table.from_pylist([dict(row) for row in rows], DAYS)
 
 
-def warehouse(answers: list[dict[str, Any]] | None = None, **available: Any) -> Warehouse:
-    lasting = dict.fromkeys(("thermosensitivity", "seasons", "fullness", "relationships"), EMPTY)
+def warehouse(statistics: Mapping[str, list[dict[str, Any]]] | None = None, **available: Any) -> Warehouse:
+    """What is of all data: rows of some statistics, whose other columns are null, and what is available."""
     bounds = {"first_day": None, "last_day": None, "last_complete_day": None, "heating_base_c": None, **available}
     loaded = {
         "dataset": "power",
@@ -81,9 +80,18 @@ def warehouse(answers: list[dict[str, Any]] | None = None, **available: Any) -> 
         "loaded_at": datetime(2026, 11, 24, 10, 20, 1, 5, tzinfo=UTC),
         "built_at": datetime(2026, 11, 24, 10, 25, tzinfo=UTC),
     }
+    texts = [
+        {"part": part, "row_json": json.dumps({**dict.fromkeys(STATISTICS[part].columns), **row})}
+        for part, rows in (statistics or {}).items()
+        for row in rows
+    ]
+    schema = pa.schema([("part", pa.string()), ("row_json", pa.string())])
     return Warehouse(
         pa.Table.from_pylist([loaded], STATE),
-        {**lasting, "available": pa.Table.from_pylist([bounds]), "answers": pa.Table.from_pylist(answers or [])},
+        {
+            "available": pa.Table.from_pylist([bounds]),
+            "statistics": pa.Table.from_pylist(texts, schema),
+        },
     )
 
 
@@ -319,15 +327,14 @@ def test_before_anything_was_loaded_nothing_is_fresh() -> None:
 def test_answers_have_both_languages_and_the_method_behind_them() -> None:
     row = {
         "question": 6,
-        "period_start": date(2023, 1, 1),
-        "period_end": None,
+        "period_start": "2023-01-01",
         **{
             f"{name}_{language}": None if name == "figures" else f"{name} {language}"
             for name in ("question", "answer", "figures", "caveat")
             for language in ("en", "fr")
         },
     }
-    (answer,) = shown("2026-01-01", warehouse=warehouse([row]))["answers"]
+    (answer,) = shown("2026-01-01", warehouse=warehouse({"answers": [row]}))["answers"]
     assert answer == {
         "question": 6,
         "method": "exchanges-by-fullness",
@@ -345,11 +352,19 @@ def test_what_is_available_is_told_beside_the_base_of_degree_days() -> None:
     assert got["heating_base_c"] == 18.0
 
 
-def test_a_statistic_that_is_no_number_is_null() -> None:
-    known = warehouse()
-    fits = pa.table({"winter": ["2022-2023", "all"], "r2": [math.nan, 0.123456789]})
-    known = Warehouse(known.state, {**known.lasting, "thermosensitivity": fits})
-    assert shown("2026-01-01", warehouse=known)["thermosensitivity"]["r2"] == [None, 0.123457]
+@pytest.mark.parametrize("nothing", ["NaN", math.nan])
+def test_a_statistic_that_is_no_number_is_null(nothing: object) -> None:
+    """As BigQuery writes it into JSON, and as others do."""
+    fits = [{"winter": "all", "r2": 0.123456789}, {"winter": "2022-2023", "r2": nothing, "n": 87}]
+    got = shown("2026-01-01", warehouse=warehouse({"thermosensitivity": fits}))["thermosensitivity"]
+    assert (got["winter"], got["r2"], got["n"]) == (["2022-2023", "all"], [None, 0.123457], [87, None])
+
+
+def test_statistics_without_rows_have_their_columns() -> None:
+    got = shown("2026-01-01")
+    assert got["answers"] == []
+    for part in STATISTICS.keys() - {"answers"}:
+        assert got[part] == {column: [] for column in STATISTICS[part].columns}
 
 
 @pytest.mark.parametrize("text", ["2026-01-01", "2026"])
