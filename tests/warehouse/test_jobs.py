@@ -84,10 +84,10 @@ def test_jobs_of_dbt(bounded: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None
     queries = [job for job in jobs if job.job_type == "query"]
     check(queries, "gas_storage_daily")
     assert {job.labels["task"] for job in queries} == {"dbt-dbt_producer_watcher"}
-    of_models = {job.labels["node"]: job.labels["dataset"] for job in queries}
+    of_models = {job.labels["node_id"]: job.labels["dataset"] for job in queries}
     settings = bounded.house.settings
-    assert of_models["stg_odre__gas_stock"] == settings.staging_dataset
-    assert of_models["bytes_by_dag_daily"] == settings.ops_dataset
+    assert of_models["model_energy_stg_odre__gas_stock"] == settings.staging_dataset
+    assert of_models["model_energy_bytes_by_dag_daily"] == settings.ops_dataset
 
 
 def test_all_data_tests_run_once_a_day_and_those_of_keys_every_time(

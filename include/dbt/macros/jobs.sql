@@ -4,10 +4,11 @@
 -#}
 {% macro job_labels(node) %}
   {%- do return(tojson({
+      'app': 'dbt',
       'dag': env_var('AIRFLOW_CTX_DAG_ID', ''),
       'task': env_var('AIRFLOW_CTX_TASK_ID', '') | replace('.', '-'),
       'dataset': node.schema if node else target.schema,
-      'node': node.name if node else ''
+      'node_id': node.unique_id if node else ''
   })) -%}
 {% endmacro %}
 
