@@ -114,9 +114,9 @@ def site(served: Site) -> Site:
     return served
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Chromium of this machine."""
+    """Chromium of this machine. It ends with these tests: while it is there, so is an event loop in this thread."""
     with chromium() as browser:
         yield browser
 
