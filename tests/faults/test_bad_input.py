@@ -212,7 +212,7 @@ def test_a_row_that_breaks_the_contract_is_in_the_quarantine_and_the_rest_lands(
 
 def test_too_many_bad_rows_are_refused(pipeline: Pipeline, script: Script) -> None:
     script.set([Fault("text_in_number", times=None, rows=11)])
-    cause = rf"{GAS}, .*: 11 of 60 rows are bad, more than 1\.0% and 10: not a finite number \(11\).*quarantine-growing\.md"
+    cause = rf"{GAS}, .*: 11 of 60 rows are bad, more than 1\.0% and 10: not a finite number \(11\).*growing\.md"
     with pytest.raises(AirflowFailException, match=cause):
         pipeline.run(GAS, "run")
     assert (raw(pipeline), ledger(pipeline), quarantine(pipeline)) == ([], [], [])
