@@ -42,5 +42,5 @@ def standin() -> Iterator[ServeSource]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First what waits for a whole stack: it takes longest, and the other files go beside it."""
+    """First the end-to-end tests: they take longest, and wait for Airflow while the other files go beside them."""
     items.sort(key=lambda item: _ROOT / "tests" / "e2e" not in item.path.parents)
