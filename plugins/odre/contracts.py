@@ -125,6 +125,11 @@ class Contract:
         """``TIMESTAMP`` or ``DATE``: the type of the column that windows filter."""
         return self.by_name[self.time_column].type
 
+    @property
+    def all_time(self) -> str:
+        """Condition that every row meets: tables partitioned by time are asked with a bound on it."""
+        return f"`{self.time_column}` >= {self.time_type} '0001-01-01'"
+
     def bound(self, moment: datetime | None) -> str:
         """A bound on the time column as a query's parameter; what is empty touches nothing, whatever its bounds."""
         moment = moment or datetime(1970, 1, 1, tzinfo=UTC)

@@ -196,11 +196,11 @@ class Restore:
 
     def _check_runs(self, contract: Contract) -> None:
         """Refuse to take rows away that cannot be made again."""
-        every = f"{contract.time_column} >= {contract.time_type} '0001-01-01'"
         rows = self._query(
-            f"SELECT DISTINCT _run_id FROM {self._id(self.settings.raw_dataset, contract.table)} WHERE {every}"
-            f" AND _run_id NOT IN (SELECT run_id FROM {self._id(self.beside.ops_dataset, 'loads')}"
-            f" WHERE dataset = '{contract.dataset}') ORDER BY _run_id LIMIT 5"
+            f"SELECT DISTINCT _run_id FROM {self._id(self.settings.raw_dataset, contract.table)}"
+            f" WHERE {contract.all_time} AND _run_id NOT IN"
+            f" (SELECT run_id FROM {self._id(self.beside.ops_dataset, 'loads')} WHERE dataset = '{contract.dataset}')"
+            " ORDER BY _run_id LIMIT 5"
         )
         if rows:
             unknown = ", ".join(str(run_id) for (run_id,) in rows)
@@ -212,13 +212,12 @@ class Restore:
     def _exchange(self, contract: Contract, chunks: int) -> Restored:
         """Puts a dataset's rows in the place of those that are there, in one transaction."""
         of_dataset = f"dataset = '{contract.dataset}'"
-        every = f"{contract.time_column} >= {contract.time_type} '0001-01-01'"
         statements = []
         for table in warehouse.tables([contract], self.settings):
             if table.name in ("builds", "turns"):
                 continue  # of builds, and of merges that are under way: nothing to go back to
             is_raw = table.dataset == self.settings.raw_dataset
-            where = every if is_raw else of_dataset
+            where = contract.all_time if is_raw else of_dataset
             to = self._id(table.dataset, table.name)
             beside = self._id(self.beside.raw_dataset if is_raw else self.beside.ops_dataset, table.name)
             columns = ", ".join(f"`{field['name']}`" for field in table.schema)
@@ -227,10 +226,10 @@ class Restore:
         sql = "\n".join(["BEGIN TRANSACTION;", *statements, "COMMIT TRANSACTION;"])
         self._run(jobs.query_job(sql, self.settings, jobs.labels_of("restore", "exchange", contract.dataset)))
         counts = [
-            self._query(f"SELECT COUNT(*) FROM {self._id(self.settings.raw_dataset, name)} WHERE {every}")[0][0]
-            for name in (contract.table, f"{contract.table}_replaced")
+            self._query(f"SELECT COUNT(*) FROM {self._id(self.settings.raw_dataset, table)} WHERE {contract.all_time}")
+            for table in (contract.table, f"{contract.table}_replaced")
         ]
-        return Restored(contract.dataset, chunks, *counts)
+        return Restored(contract.dataset, chunks, *(rows for ((rows,),) in counts))
 
     def _forget_builds(self) -> None:
         """What was built came from the tables before: the next run of each DAG builds everything."""

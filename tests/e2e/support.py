@@ -100,7 +100,7 @@ def snapshot(warehouse: Warehouse) -> Snapshot:
     for contract in read_contracts().values():
         table = f"{settings.raw_dataset}.{contract.table}"
         tables.append(table)
-        where[table] = f"WHERE {contract.time_column} >= '1900-01-01'"
+        where[table] = f"WHERE {contract.all_time}"
     found = {}
     for table in tables:
         # A sum of the rows' hashes does not depend on their order; 48 bits of each, so that it does not overflow.

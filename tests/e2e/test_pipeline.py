@@ -76,14 +76,14 @@ def test_a_failed_build_is_made_up_for_although_the_source_did_not_change(pipeli
     # The last build did not succeed: it is not recorded, and a key that is there twice fails the next one's tests.
     pipeline.query("DELETE FROM energy_ops.builds WHERE dag_id = 'gas_storage_daily'")
     contract = read_contract("stock-quotidien-stockages-gaz")
-    row = f"SELECT * FROM odre_raw.{GAS} WHERE {contract.time_column} >= '1900-01-01' LIMIT 1"
+    row = f"SELECT * FROM odre_raw.{GAS} WHERE {contract.all_time} LIMIT 1"
     pipeline.query(f"CREATE OR REPLACE TABLE odre_load.once AS {row}")
     pipeline.query(f"INSERT INTO odre_raw.{GAS} SELECT * FROM odre_load.once")
     run_id = pipeline.run_until_failure("gas_storage_daily", "dbt.dbt_producer_watcher")
     assert pipeline.states("gas_storage_daily", run_id)[f"{GAS}.gate"] == {"skipped"}
     # Mended: the key is there once.
     same = " AND ".join(f"t.{column} = (SELECT {column} FROM odre_load.once)" for column in contract.key)
-    pipeline.query(f"DELETE FROM odre_raw.{GAS} AS t WHERE t.{contract.time_column} >= '1900-01-01' AND {same}")
+    pipeline.query(f"DELETE FROM odre_raw.{GAS} AS t WHERE {contract.all_time} AND {same}")
     pipeline.query(f"INSERT INTO odre_raw.{GAS} SELECT * FROM odre_load.once; DROP TABLE odre_load.once")
     pipeline.query("DROP TABLE IF EXISTS energy.gas_stock_daily")
     run_id, state = pipeline.run("gas_storage_daily")

@@ -318,7 +318,7 @@ def content(warehouse: TestWarehouse, marts: tuple[str, ...]) -> Content:
     found = {}
     for contract in read_contracts().values():
         columns = ", ".join(f"`{column.name}`" for column in contract.columns)
-        where = f"WHERE `{contract.time_column}` >= '1900-01-01'"
+        where = f"WHERE {contract.all_time}"
         for table in (contract.table, f"{contract.table}_replaced"):
             found[table] = _rows(warehouse, f"SELECT {columns} FROM {{raw}}.{table} {where}")
     found["quarantine"] = _rows(warehouse, "SELECT dataset, key, `column`, raw_value, reason FROM {ops}.quarantine")
