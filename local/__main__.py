@@ -69,7 +69,8 @@ def _run(source: Source) -> int:
         )
         if stay:
             print(
-                f"Web UI: {stack.airflow_url}  user: {USER}  password: {stack.password}  (Ctrl-C ends everything)",
+                f"Web UI: {stack.airflow_url}  user: {USER}  password: {stack.password}  (Ctrl-C ends everything)\n"
+                f"Dashboard: {stack.airflow_url}/plugin/energie",
                 flush=True,
             )
             _wait(stack)
