@@ -5,9 +5,7 @@ Pure: no Airflow import.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import time
 from collections import OrderedDict
@@ -15,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from threading import Lock
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 from google.cloud import bigquery
@@ -43,16 +41,6 @@ class Answer:
 
     body: bytes
     etag: str
-
-    def csv(self) -> tuple[str, str]:
-        """Name and text of the file of its days."""
-        shown = json.loads(self.body)
-        daily: dict[str, list[Any]] = shown["daily"]
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(daily)
-        writer.writerows(zip(*daily.values(), strict=True))
-        return f"energy_{shown['period']['start']}_{shown['period']['end']}.csv", text.getvalue()
 
 
 @dataclass

@@ -15,7 +15,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
 from energy_dashboard import build
-from energy_dashboard.dashboard import Answer, Dashboard
+from energy_dashboard.dashboard import Dashboard
 from energy_dashboard.marts import TIMEOUT_S, MartsAbsent, WarehouseSilent
 from energy_dashboard.periods import DEFAULT, BadPeriod
 
@@ -59,24 +59,6 @@ def create_app(dashboard: Dashboard, authenticated: Callable[..., Any]) -> FastA
     )
     readers = ThreadPoolExecutor(_READERS, "dashboard-reader")
 
-    async def read(request: Request) -> Answer | JSONResponse:
-        """The answer for the request's period, or what to tell instead."""
-        query = request.query_params.multi_items()
-        if any(name != "period" for name, _ in query) or len(query) > 1:
-            return _error("period")
-        text = query[0][1] if query else DEFAULT
-        try:
-            found = asyncio.get_running_loop().run_in_executor(readers, dashboard.answer, text)
-            return await asyncio.wait_for(found, _PATIENCE_S)
-        except BadPeriod:
-            return _error("period")
-        except MartsAbsent as absent:
-            log.warning("The dashboard found no marts: %s", absent)
-            return _error("no_marts")
-        except (WarehouseSilent, TimeoutError) as silent:
-            log.warning("The dashboard's warehouse does not answer: %s", silent)
-            return _error("warehouse")
-
     @app.get("/")
     def page() -> Response:
         headers = {**_FRESH, "Content-Security-Policy": build.CONTENT_SECURITY_POLICY}
@@ -92,22 +74,25 @@ def create_app(dashboard: Dashboard, authenticated: Callable[..., Any]) -> FastA
 
     @app.get("/data")
     async def data(request: Request) -> Response:
-        found = await read(request)
-        if isinstance(found, JSONResponse):
-            return found
+        query = request.query_params.multi_items()
+        if any(name != "period" for name, _ in query) or len(query) > 1:
+            return _error("period")
+        text = query[0][1] if query else DEFAULT
+        try:
+            reading = asyncio.get_running_loop().run_in_executor(readers, dashboard.answer, text)
+            found = await asyncio.wait_for(reading, _PATIENCE_S)
+        except BadPeriod:
+            return _error("period")
+        except MartsAbsent as absent:
+            log.warning("The dashboard found no marts: %s", absent)
+            return _error("no_marts")
+        except (WarehouseSilent, TimeoutError) as silent:
+            log.warning("The dashboard's warehouse does not answer: %s", silent)
+            return _error("warehouse")
         headers = {**_FRESH, "ETag": f'"{found.etag}"'}
         if found.etag in request.headers.get("If-None-Match", ""):
             return Response(status_code=304, headers=headers)
         return Response(found.body, media_type="application/json", headers=headers)
-
-    @app.get("/csv")
-    async def csv(request: Request) -> Response:
-        found = await read(request)
-        if isinstance(found, JSONResponse):
-            return found
-        name, text = found.csv()
-        headers = {**_FRESH, "Content-Disposition": f'attachment; filename="{name}"'}
-        return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
 
     @app.api_route("/{path:path}", methods=_METHODS)
     def nothing(path: str) -> Response:

@@ -16,7 +16,6 @@ PATHS = [
     "/",
     "/data",
     "/data?period=2026-11-23",
-    "/csv?period=2026-11-23",
     "/assets/app.js",
     "/assets/",
     "/docs",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import socket
 import threading
 import time
@@ -86,15 +84,6 @@ def test_data_are_json_of_the_period_and_of_the_last_30_days_without_one(client:
     assert (period["name"], period["start"], period["end"]) == ("last-30", "2026-10-25", "2026-11-23")
 
 
-def test_days_come_as_a_file_too(client: TestClient) -> None:
-    answer = client.get("/csv", params={"period": "2026-11"})
-    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
-    assert answer.headers["content-disposition"] == 'attachment; filename="energy_2026-11-01_2026-11-30.csv"'
-    table = list(csv.DictReader(io.StringIO(answer.text)))
-    assert (len(table), table[22]["day"], table[22]["consumption_mwh"]) == (30, "2026-11-23", "240.0")
-    assert (table[21]["consumption_mwh"], table[21]["electricity_is_complete"]) == ("", "False")
-
-
 def test_a_browser_that_has_the_answer_is_not_sent_it_again(client: TestClient) -> None:
     first = client.get("/data", params={"period": "2026"})
     second = client.get("/data", params={"period": "2026"}, headers={"If-None-Match": first.headers["etag"]})
@@ -157,11 +146,8 @@ def test_only_so_many_periods_are_kept(client: TestClient, marts: Rows) -> None:
         "lang=fr",
     ],
 )
-@pytest.mark.parametrize("route", ["/data", "/csv"])
-def test_what_is_no_period_is_refused_before_anybody_is_asked(
-    client: TestClient, marts: Rows, route: str, query: str
-) -> None:
-    answer = client.get(f"{route}?{query}")
+def test_what_is_no_period_is_refused_before_anybody_is_asked(client: TestClient, marts: Rows, query: str) -> None:
+    answer = client.get(f"/data?{query}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "period")
     assert set(answer.json()["error"]) == {"code", "message_en", "message_fr"}
     assert marts.asked == []
@@ -171,14 +157,14 @@ FUZZED: Final = served(rows())
 
 
 @settings(max_examples=300, deadline=None)
-@given(text=st.text(max_size=60), route=st.sampled_from(["/data", "/csv"]))
-def test_any_text_gives_an_answer_or_is_refused(text: str, route: str) -> None:
+@given(text=st.text(max_size=60))
+def test_any_text_gives_an_answer_or_is_refused(text: str) -> None:
     try:
         parse_period(text)
         expected = 200
     except BadPeriod:
         expected = 400
-    answer = FUZZED.get(route, params={"period": text})
+    answer = FUZZED.get("/data", params={"period": text})
     assert answer.status_code == expected
     assert "Traceback" not in answer.text
 
