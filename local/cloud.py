@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from local.basics import LOCAL, ROOT, LocalError
+from local.processes import run_in_foreground
 
 TERRAFORM: Final = ROOT / "terraform"
 ENVIRONMENTS: Final = ("dev", "prod")
@@ -78,8 +79,7 @@ def terraform(command: str, environment: Environment) -> int:
     variables = {**os.environ, "TF_DATA_DIR": str(LOCAL / "terraform" / environment.name), "TF_IN_AUTOMATION": "1"}
 
     def run(*arguments: str) -> int:
-        line = [program, f"-chdir={TERRAFORM}", *arguments]
-        return subprocess.run(line, env=variables, check=False).returncode
+        return run_in_foreground([program, f"-chdir={TERRAFORM}", *arguments], variables)
 
     bucket = environment.state_bucket
     if run("init", "-input=false", f"-backend-config=bucket={bucket}", "-backend-config=prefix=odre"):
@@ -117,6 +117,8 @@ def checked_out(ref: str, environment: Environment) -> Iterator[tuple[Path, str]
     wanted = f"refs/tags/{ref}" if environment.name == "prod" else ref
     found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}")
     if found.returncode:
+        if why := found.stderr.decode().strip():
+            raise LocalError(f"Git cannot look for REF={ref}: {why}")
         kind = "tag" if environment.name == "prod" else "tag or commit"
         raise LocalError(f"REF={ref} is no {kind} here: git fetch --tags, or give another")
     commit = found.stdout.decode().strip()

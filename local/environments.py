@@ -12,7 +12,6 @@ import fcntl
 import hashlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,8 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from local.basics import LOCAL, ROOT, LocalError, Stopped, check_disk, clean_environment, python_version, step
-from local.processes import run_logged
+from local.basics import LOCAL, ROOT, LocalError, check_disk, clean_environment, python_version, step
+from local.processes import run_in_foreground, run_logged
 
 REQUIREMENTS: Final = ROOT / "requirements"
 ENVIRONMENTS: Final = LOCAL / "venv"
@@ -221,25 +220,7 @@ def run_in(python: Path, *arguments: str, environment: dict[str, str] | None = N
     """Run a program of an environment in the foreground and return its exit code; ``arguments[0]`` is its name."""
     command = [str(python.parent / arguments[0]), *arguments[1:]]
     base = clean_environment() if environment is None else environment
-    with subprocess.Popen(command, cwd=ROOT, env=with_path(base, python)) as process:
-        try:
-            return process.wait()
-        except BaseException as reason:
-            # It may have servers of its own to end: interrupted, not killed, and waited for. Once: a second interrupt
-            # would break that off.
-            if not (isinstance(reason, Stopped) and reason.number == signal.SIGINT and _in_foreground()):
-                process.send_signal(signal.SIGINT)
-            process.wait()
-            raise
-
-
-def _in_foreground() -> bool:
-    """Whether Ctrl-C on the terminal reaches this process, and with it those that it started."""
-    try:
-        with Path("/dev/tty").open() as terminal:
-            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
-    except OSError:
-        return False
+    return run_in_foreground(command, with_path(base, python))
 
 
 def with_path(environment: dict[str, str], python: Path) -> dict[str, str]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
 
-from local.basics import ROOT, LocalError, check_disk
+from local.basics import ROOT, LocalError, Stopped, check_disk
 
 #: Seconds that a process has to end by itself.
 GRACE = 8.0
@@ -243,6 +243,31 @@ def run_logged(command: list[str], environment: dict[str, str], log: TextIOWrapp
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             raise
+
+
+def run_in_foreground(command: list[str], environment: dict[str, str]) -> int:
+    """Run a command to its end on the user's terminal and return its exit code.
+
+    Interrupted, it ends by itself: it may have servers of its own to end, or be in the middle of a change.
+    """
+    with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
+        try:
+            return process.wait()
+        except BaseException as reason:
+            # Interrupted, not killed, and waited for. Once: a second interrupt would break that off.
+            if not (isinstance(reason, Stopped) and reason.number == signal.SIGINT and _in_foreground()):
+                process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
+
+
+def _in_foreground() -> bool:
+    """Whether Ctrl-C on the terminal reaches this process, and with it those that it started."""
+    try:
+        with Path("/dev/tty").open() as terminal:
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    except OSError:
+        return False
 
 
 def is_free(port: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from google.auth.exceptions import GoogleAuthError
 
 from local import cloud, deploy, environments
 from local.__main__ import COMMANDS
-from local.basics import LocalError
+from local.basics import LocalError, Stopped
 from local.cloud import Environment
 from local.http import HttpError
 from local.lists import composer_packages
@@ -157,6 +158,22 @@ def test_a_state_that_cannot_be_reached_is_explained(terraform: Path) -> None:
         cloud.terraform("apply", DEV)
 
 
+def test_terraform_is_interrupted_and_never_killed_in_the_middle_of_a_change(terraform: Path) -> None:
+    program = f"trap 'touch {terraform}/ended; exit 1' INT\nsleep 1\nkill -TERM $PPID\nsleep 5 &\nwait\n"
+    (terraform / "terraform").write_text(f'#!/bin/sh\ncase "$*" in *" init "*) exit 0;; esac\n{program}')
+
+    def stop(number: int, _: object) -> None:
+        raise Stopped(number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with pytest.raises(Stopped):
+            cloud.terraform("apply", DEV)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (terraform / "ended").exists(), "it had the time to write its state"
+
+
 def test_without_terraform_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LocalError, match="terraform is not on the path"):
@@ -177,6 +194,13 @@ def test_what_cannot_be_deployed(ref: str, environment: str, told: str) -> None:
         pytest.raises(LocalError, match=told),
         cloud.checked_out(ref, Environment(environment, "odre-test", "europe-west1")),
     ):
+        pass
+
+
+def test_where_git_itself_refuses_its_words_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_DIR", "/nowhere")
+    told = "Git cannot look for REF=v1: fatal: not a git repository: '/nowhere'"
+    with pytest.raises(LocalError, match=told), cloud.checked_out("v1", DEV):
         pass
 
 
