@@ -14,6 +14,8 @@ from local.http import HttpError, request
 UNFINISHED: Final = ("queued", "running")
 TRIES: Final = 5
 DATABASE_ERROR: Final = "Database error"
+#: What a gateway says while the server behind it is away.
+BEGINS_ANEW: Final = (502, 503, 504)
 LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -30,7 +32,7 @@ class AirflowApi:
     def log_in(self) -> str:
         """A token for calls."""
         login = {"username": self.user, "password": self.password}
-        return str(request("POST", f"{self.url}/auth/token", login)["access_token"])
+        return str(request("POST", f"{self.url}/auth/token", login, proxies=self.proxies)["access_token"])
 
     def call(self, method: str, path: str, body: object | None = None, **query: object) -> Any:
         """One call under ``/api/v2``; query values that are lists are repeated.
@@ -76,22 +78,39 @@ class AirflowApi:
     def wait_for_dags(self, dag_ids: list[str], since: datetime, patience: float = 180) -> None:
         """Wait until Airflow has read the DAGs anew, after ``since``; ``patience`` in seconds.
 
+        A web server that does not answer is asked again: Composer's begins anew where plugins changed.
+
         Raises:
             LocalError: one cannot be imported, or does not appear.
         """
         deadline = time.monotonic() + patience
         while True:
-            dags = self.call("GET", "dags", limit=100)["dags"]
-            there = {dag["dag_id"] for dag in dags if datetime.fromisoformat(dag["last_parsed_time"]) > since}
-            if there.issuperset(dag_ids):
+            try:
+                unread, why = self._unread(dag_ids, since), ""
+            except (HttpError, OSError) as error:
+                if isinstance(error, HttpError) and error.status not in BEGINS_ANEW:
+                    raise
+                unread, why = sorted(dag_ids), f": {error}"
+            if not unread:
                 return
-            errors = self.call("GET", "importErrors")["import_errors"]
-            for error in [error for error in errors if datetime.fromisoformat(error["timestamp"]) > since]:
+            if time.monotonic() > deadline:
+                raise LocalError(f"Airflow has not read {unread} after {patience:.0f} s{why}")
+            time.sleep(1)
+
+    def _unread(self, dag_ids: list[str], since: datetime) -> list[str]:
+        """The DAGs that were not read after ``since``; a time is null where none was read yet."""
+
+        def is_new(time: str | None) -> bool:
+            return time is not None and datetime.fromisoformat(time) > since
+
+        dags = self.call("GET", "dags", limit=100)["dags"]
+        unread = sorted(set(dag_ids) - {dag["dag_id"] for dag in dags if is_new(dag["last_parsed_time"])})
+        errors = self.call("GET", "importErrors")["import_errors"] if unread else []
+        for error in errors:
+            if is_new(error["timestamp"]):
                 last = error["stack_trace"].strip().splitlines()[-1]
                 raise LocalError(f"{error['filename']} cannot be imported: {last}")
-            if time.monotonic() > deadline:
-                raise LocalError(f"Airflow has not read {sorted(set(dag_ids) - there)} after {patience:.0f} s")
-            time.sleep(1)
+        return unread
 
     def runs(self, dag_id: str, states: tuple[str, ...] = ()) -> list[dict[str, Any]]:
         """The DAG's runs of these states, newest first."""
