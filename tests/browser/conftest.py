@@ -47,14 +47,12 @@ class Site:
     sample: bool = False
     logged_in: bool = True
     theme: str = "light"
-    #: Seconds that the data take.
-    delay: float = 0.0
     _app: FastAPI | None = None
     _dashboard: Dashboard | None = None
 
     def reset(self) -> None:
         """As it was, with nothing in memory."""
-        self.marts, self.sample, self.logged_in, self.theme, self.delay = MartsOfTests(), False, True, "light", 0.0
+        self.marts, self.sample, self.logged_in, self.theme = MartsOfTests(), False, True, "light"
         self._dashboard = Dashboard(
             Settings.from_environment({"GOOGLE_CLOUD_PROJECT": "test"}),
             self.marts,
@@ -80,8 +78,6 @@ class Site:
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     ) -> None:
         """The app that was made last."""
-        if self.delay and scope.get("path", "").endswith("/data"):
-            time.sleep(self.delay)
         assert self._app
         await self._app(scope, receive, send)
 

@@ -171,7 +171,6 @@ RELATIONSHIPS: Final[list[dict[str, Any]]] = [
         "x": "temperature_mean_c" if question < 4 else "gas_fullness_pct",
         "y": y,
         "method": "deseasonalised",
-        "lag_days": 0,
         "n": 1500,
         "n_effective": 200.0,
         "r": r,

@@ -16,7 +16,7 @@ export async function draw(host, spec, { theme, formats, width, height, lines })
   return window.vegaEmbed(host, whole, {
     ast: true, // expressions are interpreted: nothing is evaluated, as the Content-Security-Policy wants it
     renderer: "svg", actions: false, defaultStyle: false, hover: false,
-    formatLocale: formats.d3, tooltip: tipHandler(lines ?? (() => null)),
+    formatLocale: formats.d3, tooltip: tipHandler(lines),
   });
 }
 

@@ -4,7 +4,7 @@ import { OTHER_COLOURS } from "./colours.js";
 import { energyUnit, isAbsent } from "./format.js";
 import { horizontalBars, labelsOf, sumOf, topOf } from "./mix.js";
 
-export const BORDERS = ["germany_belgium", "england", "italy", "spain", "switzerland"];
+const BORDERS = ["germany_belgium", "england", "italy", "spain", "switzerland"];
 
 /** A column of the period's exchanges, by border. */
 function byBorder(model, column) {
@@ -32,7 +32,7 @@ export const BORDER_BALANCE = {
     const x = { field: "value", type: "quantitative", title: `← ${t("export")} · ${t("import")} → (${unit.name})`, axis: { tickCount: narrow ? 4 : 6, labelExpr: "format(abs(datum.value), ',')" } };
     const [imported, exported] = [sumOf(Object.values(imports)), sumOf(Object.values(exports))];
     return {
-      title: t("borders"), subtitle: formats.span(span.start, span.end), height: borders.length * 44 + 56,
+      subtitle: formats.span(span.start, span.end), height: borders.length * 44 + 56,
       spec: {
         layer: [
           { data: { values }, mark: { type: "bar", height: { band: 0.62 }, tooltip: { content: "data" }, aria: false },
@@ -73,7 +73,7 @@ export const DESTINATIONS = {
     const values = order.map((border) => ({ border, name: t(border), value: shares[border], text: `${write(exports[border])} · ${part(border)}` }));
     const top = topOf(exports);
     return {
-      title: t("destinations"), subtitle: formats.span(span.start, span.end), height: order.length * 44 + 10,
+      subtitle: formats.span(span.start, span.end), height: order.length * 44 + 10,
       spec: horizontalBars(values, { ...context, order: order.map((border) => t(border)), colours: Object.fromEntries(order.map((border) => [t(border), OTHER_COLOURS.export])) }),
       legend: [],
       lines: ({ border }) => ({ title: t(border), rows: [[t("export"), write(exports[border])], [t("shareOfExports"), part(border)], [t("topDays"), formats.number(topDays[border])]] }),
@@ -108,7 +108,7 @@ export const FULLNESS = {
     const labels = Object.fromEntries(rows.map((row, index) => [String(row.group_number), names[index]]));
     const [emptiest, fullest] = [rows[0], rows.at(-1)];
     return {
-      title: t("fullnessChart"), subtitle: t("fullnessWhole"), height: 280,
+      subtitle: t("fullnessWhole"), height: 280,
       spec: {
         data: { values },
         layer: [

@@ -7,9 +7,9 @@ import { pictureOf } from "./picture.js";
 import { hideTip, swatch } from "./tip.js";
 
 /**
- * A chart is `{id, controls?, build}`; `build(model, context)` gives null where there is nothing to show, else
- * `{title, subtitle, spec, height, legend, lines, summary, note?, facts?, columns, rows}`. `context` has texts, formats, theme,
- * width and the choices made in `controls`.
+ * A chart is `{id, wide?, title, controls?, absent?, build}`; `build(model, context)` gives null where there is nothing to
+ * show, else `{subtitle, spec, height, legend, lines, summary, note?, facts?, columns, rows}`. `context` has texts, formats,
+ * theme, width and the choices made in `controls`.
  */
 export class Figure {
   constructor(chart, surroundings) {
@@ -18,16 +18,20 @@ export class Figure {
     this.view = null;
     this.turn = 0;
     const { t } = surroundings;
-    this.title = el("h3", { id: `${chart.id}-title` });
+    const title = chart.title(surroundings);
+    this.title = el("h3", { id: `${chart.id}-title` }, title);
     this.subtitle = el("p", { class: "subtitle" });
     this.plot = el("div", { class: "plot", role: "img" });
     this.summary = el("p", { class: "summary", id: `${chart.id}-summary` });
     this.note = el("p", { class: "note" });
     this.legend = el("div", { class: "legend" });
     this.facts = el("dl", { class: "facts" });
-    this.table = el("div", { class: "scroll", tabindex: "0", role: "region" });
+    this.table = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("asTable") + t("colon") + title });
     this.details = el("details", { ontoggle: () => this.fillTable() }, el("summary", {}, t("asTable")), this.table);
-    this.picture = el("button", { type: "button", class: "button quiet", onclick: () => this.download().catch(() => { this.note.textContent = t("pictureFailed"); }) }, t("picture"));
+    this.picture = el("button", {
+      type: "button", class: "button quiet", "aria-label": t("pictureOf", { title }),
+      onclick: () => this.download().catch(() => { this.note.textContent = t("pictureFailed"); }),
+    }, t("picture"));
     this.element = el("figure", { id: chart.id, class: `card ${chart.wide ? "wide" : ""}`, "aria-labelledby": this.title.id },
       el("div", { class: "card-head" }, el("div", {}, this.title, this.subtitle), this.picture),
       this.controls(), this.facts, this.legend, this.plot, this.note, this.summary, this.details);
@@ -52,7 +56,6 @@ export class Figure {
     const turn = ++this.turn;
     const width = Math.floor(this.plot.getBoundingClientRect().width);
     const built = this.built = this.chart.build(model, { ...this.around, width, narrow: width < 520 });
-    this.title.textContent = built?.title ?? this.chart.title(this.around);
     this.subtitle.textContent = built?.subtitle ?? "";
     this.picture.hidden = this.details.hidden = this.legend.hidden = !built;
     this.summary.textContent = built ? built.summary : "";
@@ -60,8 +63,6 @@ export class Figure {
     this.facts.hidden = !built?.facts;
     this.facts.replaceChildren(...(built?.facts ?? []).map(([label, value, aside]) =>
       el("div", {}, el("dt", {}, label), el("dd", {}, value, el("small", {}, aside)))));
-    this.picture.setAttribute("aria-label", t("pictureOf", { title: this.title.textContent }));
-    this.table.setAttribute("aria-label", t("asTable") + t("colon") + this.title.textContent);
     if (!built) {
       this.finish();
       this.plot.removeAttribute("role");
@@ -70,7 +71,7 @@ export class Figure {
       return;
     }
     this.plot.setAttribute("role", "img");
-    this.plot.setAttribute("aria-label", `${built.title}. ${built.summary}`);
+    this.plot.setAttribute("aria-label", `${this.title.textContent}. ${built.summary}`);
     this.drawLegend(built.legend);
     this.fillTable();
     const host = el("div");
@@ -112,9 +113,9 @@ export class Figure {
 
   async download() {
     const { theme, footer, span } = this.around;
-    const { title, subtitle, legend } = this.built;
+    const { subtitle, legend } = this.built;
     const shown = legend.filter((entry) => entry.shown !== false);
-    const blob = await pictureOf(this.plot.querySelector("svg"), { theme, title, subtitle, legend: shown, footer });
+    const blob = await pictureOf(this.plot.querySelector("svg"), { theme, title: this.title.textContent, subtitle, legend: shown, footer });
     save(blob, `${this.chart.id}-${span.start}-${span.end}.png`);
   }
 

@@ -42,7 +42,7 @@ export const GAS_TEMPERATURE = {
     const low = temperatures.length ? Math.min(...temperatures.map((day) => day.temperature_mean_c)) : null;
     const high = temperatures.length ? Math.max(...temperatures.map((day) => day.temperature_mean_c)) : null;
     return {
-      title: t("gasTemperature"), subtitle: formats.span(span.start, span.end), height: narrow ? 260 : 320,
+      subtitle: formats.span(span.start, span.end), height: narrow ? 260 : 320,
       note: t("campaigns"),
       spec: {
         layer: [

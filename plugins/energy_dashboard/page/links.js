@@ -33,7 +33,7 @@ export const LINKS = {
     const interval = (row) => (isAbsent(row.r_low) ? formats.number(null) : `${r(row.r_low)} – ${r(row.r_high)}`);
     const clear = rows.filter((row) => row.clear).map((row) => `${row.name} ${r(row.r)}`);
     return {
-      title: t("links"), subtitle: t("wholeHistory"), height: rows.length * 28 + 60,
+      subtitle: t("wholeHistory"), height: rows.length * 28 + 60,
       spec: {
         data: { values: rows },
         layer: [

@@ -11,7 +11,7 @@ export function sumOf(values) {
 }
 
 /** Production by source over steps or days. */
-export function totalsOf(steps) {
+function totalsOf(steps) {
   return Object.fromEntries(SOURCES.map((source) => [source, sumOf(steps.map(({ sources }) => sources[source]))]));
 }
 
@@ -66,7 +66,7 @@ export const MIX = {
           mark: { type: "rect", xOffset: inset, x2Offset: -inset, aria: false },
           encoding: {
             ...x,
-            y: { field: "y0", type: "quantitative", title: relative ? `${t("relative")}` : unit.name, axis: { tickCount: 5, format: ",~f" },
+            y: { field: "y0", type: "quantitative", title: relative ? t("relative") : unit.name, axis: { tickCount: 5, format: ",~f" },
               scale: relative && !hidden.size ? { domain: [0, 100] } : { zero: true } },
             y2: { field: "y1" },
             color: { field: "source", type: "nominal", legend: null, scale: { domain: SOURCES, range: SOURCES.map((source) => SOURCE_COLOURS[source]) } },
@@ -83,7 +83,7 @@ export const MIX = {
     };
     const top = topOf(totals);
     return {
-      title: t("mix"), subtitle: `${formats.span(span.start, span.end)}, ${t(GRAINS[model.grain])}`,
+      subtitle: `${formats.span(span.start, span.end)}, ${t(GRAINS[model.grain])}`,
       spec, height: narrow ? 260 : 340,
       legend: [
         ...SOURCES.map((source) => ({
@@ -125,7 +125,7 @@ function valueText(value, sum, formats, unit) {
 function stepLabel(grain, { from, day, lastDay }, formats) {
   if (grain === "hour") return formats.hour(from);
   if (grain === "month") return formats.month(day);
-  return formats.span(day, lastDay ?? day);
+  return formats.span(day, lastDay);
 }
 
 /** Source with the greatest total; of equal ones the first by name, as the marts have it. */
@@ -149,7 +149,7 @@ export const TOTALS = {
     const text = (source) => `${formats.energy(totals[source], false, unit)} · ${part[source]}`;
     const values = order.map((source) => ({ source, name: t(source), value: totals[source] / unit.size, text: text(source) }));
     return {
-      title: t("totals"), subtitle: formats.span(span.start, span.end), height: Math.max(120, order.length * 32 + 10),
+      subtitle: formats.span(span.start, span.end), height: Math.max(120, order.length * 32 + 10),
       spec: horizontalBars(values, { ...context, order: order.map((source) => t(source)), colours: Object.fromEntries(order.map((source) => [t(source), SOURCE_COLOURS[source]])) }),
       facts: [
         [t("topSource"), shares.top_source ? t(shares.top_source) : formats.number(null), shares.top_source ? part[shares.top_source] : ""],

@@ -16,7 +16,6 @@ export function modelOf(payload) {
   const grain = data.hourly ? "hour" : days.length <= BY_DAY ? "day" : days.length <= BY_WEEK ? "week" : "month";
   return {
     data,
-    span: { start: data.period.start, end: data.period.end },
     days,
     byDay: new Map(days.map((day) => [day.day, day])),
     grain,
@@ -63,6 +62,6 @@ function groupsOf(days, grain) {
 }
 
 /** Whether a dataset was not loaded for longer than it may be. */
-export function isStale({ loaded_at: loadedAt, stale_after_hours: hours }, now) {
+function isStale({ loaded_at: loadedAt, stale_after_hours: hours }, now) {
   return isAbsent(loadedAt) || now - Date.parse(loadedAt) > hours * HOUR_MS;
 }

@@ -9,12 +9,12 @@ const KINDS = { day: /^\d{4}-\d\d-\d\d$/, month: /^\d{4}-\d\d$/, year: /^\d{4}$/
 const LASTS = { "last-7": "last7", "last-30": "last30", "last-365": "last365" };
 
 /** Which kind of period a text is; one that is none of them is left to the server to refuse. */
-export function kindOf(period) {
+function kindOf(period) {
   return period in LASTS ? period : Object.keys(KINDS).find((kind) => KINDS[kind].test(period)) ?? null;
 }
 
 /** A period of a kind around a day. */
-export function periodAround(kind, day) {
+function periodAround(kind, day) {
   const [year, month] = day.split("-").map(Number);
   if (kind in LASTS) return kind;
   if (kind === "day") return day;
@@ -25,7 +25,7 @@ export function periodAround(kind, day) {
 }
 
 /** The period before (`step` −1) or after (1) another, of the same kind and length. */
-export function neighbour({ name, start, end }, step) {
+function neighbour({ name, start, end }, step) {
   const kind = kindOf(name);
   const [first, last] = [dayMs(start), dayMs(end)];
   const beside = isoDay(step > 0 ? last + DAY_MS : first - DAY_MS);

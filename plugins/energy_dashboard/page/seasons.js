@@ -30,7 +30,7 @@ export const SEASON_MIX = {
       renewable: formats.percent(sumOf(RENEWABLE.map((source) => of(season, source)?.share_mean_pct))),
     });
     return {
-      title: t("seasonMix"), subtitle: t("seasonYears", { first, last }), height: 280,
+      subtitle: t("seasonYears", { first, last }), height: 280,
       spec: {
         data: { values },
         mark: { type: "bar", width: { band: 0.72 }, stroke: theme.surface, strokeWidth: 0.75, tooltip: { content: "data" }, aria: false },

@@ -20,7 +20,7 @@ export const TEMPERATURE_DAYS = {
     };
     const values = CATEGORIES.map((category) => ({ category, name: t(category), value: counts[category], text: formats.number(counts[category]) }));
     return {
-      title: t("categories"), subtitle: formats.span(span.start, span.end), height: 250,
+      subtitle: formats.span(span.start, span.end), height: 250,
       spec: horizontalBars(values, { ...context, order: CATEGORIES.map((category) => t(category)), colours: Object.fromEntries(CATEGORIES.map((category) => [t(category), OTHER_COLOURS[category]])) }),
       legend: [],
       lines: ({ category, text }) => ({ title: t(category), rows: [[t("days"), text], [t("meanConsumption"), power(category)]] }),
@@ -35,7 +35,7 @@ export const TEMPERATURE_DAYS = {
 };
 
 /** The line for a period: of the winter that it touches where that is one and was fitted, else of all winters. */
-export function lineOf({ thermosensitivity: lines, period }) {
+function lineOf({ thermosensitivity: lines, period }) {
   const fitted = lines.filter((line) => !isAbsent(line.mw_per_c));
   const touched = fitted.filter(({ winter }) => {
     const [from, to] = winter.split("-");
@@ -61,7 +61,7 @@ export const SCATTER = {
     const x = { field: "x", type: "quantitative", title: `${t("temperature")} (°C)`, scale: { zero: false }, axis: { tickCount: 7, format: ",~f" } };
     const y = { field: "y", type: "quantitative", title: `${t("meanPower")} (GW)`, scale: { zero: false }, axis: { tickCount: 6, format: ",~f" } };
     return {
-      title: t("scatter"), subtitle: formats.span(span.start, span.end), height: 320,
+      subtitle: formats.span(span.start, span.end), height: 320,
       spec: {
         layer: [
           { data: { values }, encoding: { x, y },

@@ -11,7 +11,6 @@ const TEXTS = {
   ownTab: ["Ouvrir dans un onglet", "Open in a tab"],
   contents: ["Sections de la page", "Sections of the page"],
   loading: ["Chargement…", "Loading…"],
-  loaded: ["Données affichées : {span}", "Data shown: {span}"],
   colon: ["\u00a0: ", ": "],
   between: ["\u00a0; ", "; "],
   noData: ["Aucune donnée", "No data"],

@@ -4,11 +4,11 @@ import { el } from "./dom.js";
 
 const MARGIN = 12;
 
-/** What the charts' library calls: `lines(datum)` gives the tip's title and rows `[label, value, colour]`, or null. */
+/** What the charts' library calls: `lines(datum)` gives the tip's title and rows `[label, value, colour]`, or nothing. */
 export function tipHandler(lines) {
   return (_, event, item, value) => {
     const content = value === null || value === undefined || value === "" ? null : lines(item.datum);
-    if (content === null) hideTip();
+    if (!content) hideTip();
     else showTip(content, event);
   };
 }
