@@ -180,9 +180,7 @@ def dashboard() -> int:
         if not os.environ.get("GOOGLE_CLOUD_PROJECT"):
             raise LocalError("Which warehouse? Set GOOGLE_CLOUD_PROJECT: docs/dashboard.md")
         file.parent.mkdir(parents=True, exist_ok=True)
-        environment = {name: value for name, value in os.environ.items() if name != "BIGQUERY_EMULATOR_HOST"}
-        environment["PYTHONPATH"] = str(ROOT / "plugins")
-        failed = environments.run_in(python, *command, environment=environment)
+        failed = environments.run_in(python, *command, environment=_at_google())
     else:
         if not _has_warehouse(source):
             raise LocalError("There is no warehouse yet: fill it with 'make demo' or 'make run'")
@@ -212,6 +210,15 @@ def _period() -> str:
     return period or "last-365"
 
 
+def _at_google() -> dict[str, str]:
+    """The variables of what works in Google Cloud: the caller's own, credentials among them, less the emulators'."""
+    emulators = ("BIGQUERY_EMULATOR_HOST", "STORAGE_EMULATOR_HOST")
+    return {
+        **{name: value for name, value in os.environ.items() if name not in emulators},
+        "PYTHONPATH": str(ROOT / "plugins"),
+    }
+
+
 def looker_url() -> int:
     """Print the link that opens a new report of Looker Studio on the marts in BigQuery."""
     if not os.environ.get("GOOGLE_CLOUD_PROJECT"):
@@ -233,14 +240,11 @@ def restore() -> int:
     python = environments.ensure_airflow()
     command = ["python", "-m", "odre.restore"]
     if os.environ.get("SOURCE") == "google":
-        # With the caller's own credentials; only the two that say where are asked for.
+        # Only the two that say where are asked for.
         missing = [name for name in ("GOOGLE_CLOUD_PROJECT", "LAKE_BUCKET") if not os.environ.get(name)]
         if missing:
             raise LocalError(f"Which lake? Set {' and '.join(missing)}: docs/runbooks/restore.md")
-        emulators = ("BIGQUERY_EMULATOR_HOST", "STORAGE_EMULATOR_HOST")
-        environment = {name: value for name, value in os.environ.items() if name not in emulators}
-        environment["PYTHONPATH"] = str(ROOT / "plugins")
-        return environments.run_in(python, *command, environment=environment)
+        return environments.run_in(python, *command, environment=_at_google())
     source = _chosen_source()
     if not _has_warehouse(source):
         raise LocalError(f"There is no warehouse and no lake in {LOCAL / source.state}: nothing to restore")
@@ -417,10 +421,8 @@ def deploy() -> int:
     environment, ref = cloud.Environment.chosen(), os.environ.get("REF", "")
     with cloud.checked_out(ref, environment) as (tree, commit):
         python = environments.ensure_pinned(tree / "requirements" / "airflow.txt")
-        # Google's credentials are the caller's own.
-        variables = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT)])}
         command = ["python", "-m", "local.deploy", str(tree), ref, commit]
-        return environments.run_in(python, *command, environment=variables)
+        return environments.run_in(python, *command, environment=_at_google())
 
 
 def lock() -> int:

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -268,10 +267,14 @@ def test_code_whose_packages_are_not_there_is_refused() -> None:
             deploy.check_packages(wanted, target(packages))
 
 
-def test_the_last_list_wins_over_nothing() -> None:
-    packages = composer_packages()
-    assert packages["networkx"] != "", "of two pins the one for Python 3.11"
-    assert all(before < after for before, after in pairwise(packages))
+def test_composer_installs_the_pins_of_its_python_but_what_its_image_brings(tmp_path: Path) -> None:
+    (tmp_path / "airflow.txt").write_text(
+        "apache-airflow==3.3.1 ; python_full_version < '3.13' and sys_platform == 'linux' \\\n    --hash=sha256:0\n"
+        "networkx==3.6 ; python_full_version < '3.12' \\\n    --hash=sha256:1\n    # via dbt-core\n"
+        "networkx==3.7 ; python_full_version == '3.12.*' \\\n    --hash=sha256:2\n"
+    )
+    (tmp_path / "composer-image.txt").write_text("apache-airflow==3.3.1 ; python_full_version < '3.13'\n")
+    assert composer_packages(tmp_path) == {"networkx": "3.6"}
 
 
 def test_a_tag_with_other_pins_has_an_environment_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,6 +299,7 @@ def test_a_deployment_runs_on_the_tags_code_with_the_callers_credentials(monkeyp
     def run_in(python: Path, *arguments: str, environment: dict[str, str]) -> int:
         seen.append(arguments)
         assert environment["GOOGLE_APPLICATION_CREDENTIALS"] == "/somewhere"
+        assert "STORAGE_EMULATOR_HOST" not in environment, "or the code would land there"
         assert (Path(arguments[3]) / "plugins" / "odre").is_dir()
         return 0
 
@@ -303,6 +307,7 @@ def test_a_deployment_runs_on_the_tags_code_with_the_callers_credentials(monkeyp
     monkeypatch.setattr(environments, "ensure_pinned", lambda requirements: Path("python"))
     monkeypatch.setattr(environments, "run_in", run_in)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/somewhere")
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")
     monkeypatch.setenv("REF", "HEAD")
     assert COMMANDS["deploy"]() == 0
     ((python, *command),) = seen
