@@ -21,8 +21,9 @@ from google.cloud import bigquery
 from energy_dashboard.marts import Marts, WarehouseSilent
 from energy_dashboard.payload import Warehouse, payload
 from energy_dashboard.periods import Period, parse_period
-from energy_dashboard.queries import PARIS, lasting_queries, period_queries, state_query
+from energy_dashboard.queries import lasting_queries, period_queries, state_query
 from odre.contracts import read_contracts
+from odre.paris import PARIS
 from odre.settings import Settings
 
 #: Seconds between two looks at whether something was built or loaded.

@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from energy_dashboard.periods import Period
-from energy_dashboard.queries import PARIS, SOURCES, STATISTICS, Part, bounds
+from energy_dashboard.queries import SOURCES, STATISTICS, Part, bounds
 from odre.arrays import null_as_false
+from odre.paris import PARIS
 
 #: Of the shape; a page that knows another one says so.
 VERSION: Final = 1

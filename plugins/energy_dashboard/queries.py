@@ -9,12 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from energy_dashboard.periods import Period
+from odre.paris import PARIS
 from odre.settings import Settings
-
-PARIS: Final = ZoneInfo("Europe/Paris")
 
 SOURCES: Final = ("nuclear", "wind", "solar", "hydro", "gas", "coal", "oil", "bioenergy")
 

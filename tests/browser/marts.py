@@ -13,7 +13,8 @@ from google.cloud import bigquery
 
 from energy_dashboard.marts import Marts, MartsAbsent, WarehouseSilent
 from energy_dashboard.payload import BORDERS
-from energy_dashboard.queries import PARIS, SOURCES, Query
+from energy_dashboard.queries import SOURCES, Query
+from odre.paris import PARIS
 
 FIRST_DAY: Final = date(2022, 1, 1)
 LAST_DAY: Final = date(2026, 3, 20)
