@@ -6,7 +6,6 @@ credentials of this machine. ``generated`` says that the data are not measured.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -37,12 +36,16 @@ def main(arguments: list[str]) -> int:
         print(f"error: {period} is no period. {error}", file=sys.stderr)
         return 1
     except MartsAbsent as error:
-        print(f"error: There are no marts yet, run the DAGs first: {error}", file=sys.stderr)
+        print(f"error: There are no marts in {settings.project} yet, run the DAGs first: {error}", file=sys.stderr)
         return 1
     except WarehouseSilent as error:
-        print(f"error: The warehouse does not answer: {error}", file=sys.stderr)
+        print(
+            f"error: The warehouse of {settings.project} does not answer: {error}. Try again, and if it goes on see "
+            "that its address is right and that these credentials may read it: docs/dashboard.md",
+            file=sys.stderr,
+        )
         return 1
-    Path(file).write_text(build.single_file(json.loads(answer.body)), encoding="utf-8")
+    Path(file).write_text(build.single_file(answer.body), encoding="utf-8")
     return 0
 
 

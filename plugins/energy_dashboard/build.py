@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 _PAGE: Final = Path(__file__).parent / "page"
 
@@ -72,13 +70,13 @@ def asset(name: str) -> Asset:
     raise KeyError(name)
 
 
-def single_file(payload: Mapping[str, Any]) -> str:
-    """The same page with its data inside; ``payload`` is what the data route answers (docs/dashboard.md)."""
+def single_file(body: bytes) -> str:
+    """The same page with its data inside; ``body`` is what the data route answers (docs/dashboard.md)."""
     style, script, charts = _style().content.decode(), _script().content.decode(), _charts()
     policy = _POLICY.format(script=f"{_hash(charts)} {_hash(script)}", style=_hash(style), connect="'none'")
     head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<style>{style}</style>'
     # No text in the data can end the element that holds it.
-    data = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    data = body.decode().replace("<", "\\u003c")
     scripts = [f'<script type="application/json" id="energy-data">{data}</script>']
     scripts += [f"<script>{charts}</script>", f'<script type="module">{script}</script>']
     return _filled(head, "\n".join(scripts), "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from datetime import timedelta
 from typing import Any, Final
 
@@ -53,7 +52,7 @@ class PublishDashboardOperator(BaseOperator):
         lake.upload(
             self.settings.bucket,
             name,
-            data=build.single_file(json.loads(shown.answer(PERIOD).body)),
+            data=build.single_file(shown.answer(PERIOD).body),
             mime_type="text/html",
             metadata={_EDITION: edition},
             cache_control="no-cache",

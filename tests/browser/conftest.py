@@ -65,10 +65,14 @@ class Site:
         if not self.logged_in:
             raise HTTPException(401, "Not authenticated")
 
-    def data(self, period: str) -> dict[str, Any]:
+    def body(self, period: str) -> bytes:
         """What the data route answers."""
         assert self._dashboard
-        answer: dict[str, Any] = json.loads(self._dashboard.answer(period).body)
+        return self._dashboard.answer(period).body
+
+    def data(self, period: str) -> dict[str, Any]:
+        """The same, read."""
+        answer: dict[str, Any] = json.loads(self.body(period))
         return answer
 
     async def dashboard(
@@ -230,7 +234,7 @@ def single_file(site: Site, tmp_path: Path) -> Callable[[str], str]:
 
     def write(period: str) -> str:
         path = tmp_path / "dashboard.html"
-        path.write_text(build.single_file(site.data(period)))
+        path.write_text(build.single_file(site.body(period)))
         return path.as_uri()
 
     return write

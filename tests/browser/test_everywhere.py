@@ -158,7 +158,7 @@ def test_the_single_file_shows_the_same_without_a_server(
 def test_the_single_file_works_in_a_viewer_that_gives_it_no_address(
     readers: Readers, site: Site, tmp_path: Path
 ) -> None:
-    file = html.escape(build.single_file(site.data("2026-02")))
+    file = html.escape(build.single_file(site.body("2026-02")))
     viewer = tmp_path / "viewer.html"
     viewer.write_text(
         f'<title>Viewer</title><iframe sandbox="allow-scripts" srcdoc="{file}" width="900" height="600"></iframe>'

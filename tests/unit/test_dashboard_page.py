@@ -77,7 +77,7 @@ def test_no_two_modules_declare_one_name() -> None:
 
 def test_the_single_file_holds_its_data_and_allows_its_own_scripts_alone() -> None:
     data = {"text": "</script><script>alert(1)</script> & é", "figure": None}
-    html = build.single_file(data)
+    html = build.single_file(json.dumps(data, ensure_ascii=False).encode())
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]+)"', html)
     assert policy
     directives = dict(part.strip().split(" ", 1) for part in policy[1].split(";"))
