@@ -69,6 +69,8 @@ class Marts:
             return {name: rows.result(deadline - time.monotonic()) for name, rows in running.items()}
         except NotFound as error:
             raise MartsAbsent(str(error)) from error
+        except TimeoutError as error:
+            raise WarehouseSilent(f"no answer within {self.timeout_s:g} s") from error
         except Exception as error:  # whatever way a connection, a network or a job has to fail
             raise WarehouseSilent(f"{type(error).__name__}: {error}") from error
         finally:

@@ -84,10 +84,10 @@ def create_app(dashboard: Dashboard, authenticated: Callable[..., Any]) -> FastA
         except BadPeriod:
             return _error("period")
         except MartsAbsent as absent:
-            log.warning("The dashboard found no marts: %s", absent)
+            log.warning("The dashboard found no marts, which the first run of the DAGs makes: %s", absent)
             return _error("no_marts")
         except (WarehouseSilent, TimeoutError) as silent:
-            log.warning("The dashboard's warehouse does not answer: %s", silent)
+            log.warning("The dashboard's warehouse does not answer, see docs/dashboard.md#the-identity: %r", silent)
             return _error("warehouse")
         headers = {**_FRESH, "ETag": f'"{found.etag}"'}
         if found.etag in request.headers.get("If-None-Match", ""):

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ from google.cloud import bigquery
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from energy_dashboard import __main__ as command
 from energy_dashboard import dashboard as module
 from energy_dashboard.dashboard import Dashboard
 from energy_dashboard.marts import Marts, MartsAbsent, WarehouseSilent
@@ -227,6 +229,17 @@ def test_a_silent_warehouse_gives_a_message_and_no_hang(request: pytest.FixtureR
     begun = time.monotonic()
     assert client.get("/data").status_code == 503
     assert time.monotonic() - begun < 0.5
+
+
+def test_a_file_of_a_silent_warehouse_is_not_made_and_says_what_to_look_at(
+    absent: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", absent)
+    assert command.main(["2025", str(tmp_path / "energy.html")]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("error: The warehouse of ")
+    assert told.endswith("its address is right and that these credentials may read it: docs/dashboard.md\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_query_that_nobody_waits_for_any_more_ends(mute: str) -> None:
