@@ -15,14 +15,14 @@ from tests.warehouse.support import MARTS, TestWarehouse
 
 @pytest.fixture(scope="module")
 def real(new_warehouse: Callable[[str], TestWarehouse], real_data: Path) -> TestWarehouse:
-    """The extracts landed and built, every data test and unit test included."""
+    """The extracts landed and built, every data test included."""
     warehouse = new_warehouse("real_")
     source = FolderSource(real_data)
     for identifier in source.identifiers():
         served = source.dataset(identifier, refresh=False)
         assert served is not None
         warehouse.land_all_of(served)
-    warehouse.dbt("build")
+    warehouse.dbt("build", "--exclude-resource-type", "unit_test")
     return warehouse
 
 

@@ -65,9 +65,9 @@ def temperature_rows() -> list[Row]:
 
 @pytest.fixture(scope="module")
 def small(new_warehouse: Callable[[str], TestWarehouse]) -> TestWarehouse:
-    """All traps in one warehouse, after a build on empty tables that must not fail either."""
+    """All traps in one warehouse, after a build on empty tables that must not fail either, with every unit test."""
     warehouse = new_warehouse("small_")
-    warehouse.dbt("build", "--exclude-resource-type", "unit_test")
+    warehouse.dbt("build")
     # These say of each question that there is not enough data.
     assert {mart for mart, (rows, _) in warehouse.state().items() if rows} == {
         "answers",

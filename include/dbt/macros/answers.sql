@@ -24,6 +24,16 @@
   end
 {%- endmacro %}
 
+{#- Columns of some links, {name: condition}, in one row: `<name>` with what was found, and its r with both bounds. -#}
+{% macro links_as_columns(conditions) -%}
+  {%- for name, condition in conditions.items() %}
+    max(if({{ condition }}, finding, null)) as {{ name }},
+    max(if({{ condition }}, r, null)) as {{ name }}_r,
+    max(if({{ condition }}, r_low, null)) as {{ name }}_low,
+    max(if({{ condition }}, r_high, null)) as {{ name }}_high{{ ',' if not loop.last }}
+  {%- endfor %}
+{%- endmacro %}
+
 {#- What something does when temperature is higher: the end of a clause. -#}
 {% macro with_temperature(finding, language) -%}
   {%- if language == 'fr' -%}

@@ -7,19 +7,14 @@ days as ({{ span_of_days('temperature_mean_c is not null and gas_stock_gwh is no
 
 gas as (
   select
-    {% for name, condition in {
+    max(if(y = 'gas_stock_gwh' and method = 'raw', n, null)) as days,
+    {{ links_as_columns({
       'stock_raw': "y = 'gas_stock_gwh' and method = 'raw'",
       'stock_beyond': "y = 'gas_stock_gwh' and method = 'deseasonalised'",
       'stock_trailing': "y = 'gas_stock_gwh' and method = 'trailing_mean' and lag_days = 120",
       'flow_raw': "y = 'gas_flow_gwh' and method = 'raw'",
       'flow_beyond': "y = 'gas_flow_gwh' and method = 'deseasonalised'"
-    }.items() %}
-      max(if({{ condition }}, finding, null)) as {{ name }},
-      max(if({{ condition }}, r, null)) as {{ name }}_r,
-      max(if({{ condition }}, r_low, null)) as {{ name }}_low,
-      max(if({{ condition }}, r_high, null)) as {{ name }}_high,
-    {% endfor %}
-    max(if(y = 'gas_stock_gwh' and method = 'raw', n, null)) as days
+    }) }}
   from links
   where question = 2
 )

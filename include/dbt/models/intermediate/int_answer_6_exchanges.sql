@@ -7,18 +7,13 @@ days as ({{ span_of_days('gas_fullness_pct is not null and electricity_is_comple
 
 exchanges as (
   select
-    {% for name, condition in {
+    max(if(y = 'commercial_volume_mwh' and method = 'raw', n, null)) as days,
+    {{ links_as_columns({
       'volume_raw': "y = 'commercial_volume_mwh' and method = 'raw'",
       'volume_beyond': "y = 'commercial_volume_mwh' and method = 'deseasonalised'",
       'import_beyond': "y = 'commercial_import_mwh' and method = 'deseasonalised'",
       'export_beyond': "y = 'commercial_export_mwh' and method = 'deseasonalised'"
-    }.items() %}
-      max(if({{ condition }}, finding, null)) as {{ name }},
-      max(if({{ condition }}, r, null)) as {{ name }}_r,
-      max(if({{ condition }}, r_low, null)) as {{ name }}_low,
-      max(if({{ condition }}, r_high, null)) as {{ name }}_high,
-    {% endfor %}
-    max(if(y = 'commercial_volume_mwh' and method = 'raw', n, null)) as days
+    }) }}
   from links
   where question = 6
 ),
