@@ -27,6 +27,7 @@ from local.basics import ROOT, LocalError, clean_environment, say, step
 from local.cloud import Environment
 from local.http import HttpError, request
 from local.lists import composer_packages
+from local.stack import MADE_BY_DBT
 
 COMPOSER_API: Final = "https://composer.googleapis.com/v1"
 
@@ -36,13 +37,15 @@ KEPT: Final = frozenset({"dags/airflow_monitoring.py"})
 RECORD: Final = "data/deployed.json"
 #: Composer copies the bucket to its machines within this time.
 COPIED_AFTER: Final = timedelta(minutes=3)
+#: Seconds that Airflow has to read the DAGs after that.
+PATIENCE: Final = 1200
 #: What dbt notes in its manifest of when and where it was made: the same project would give another each time.
 OF_THE_MOMENT: Final = {
     "created_at": 0,
     **dict.fromkeys(("generated_at", "invocation_id", "invocation_started_at", "run_started_at", "root_path"), ""),
 }
-#: Seconds that Airflow has to read the DAGs after that.
-PATIENCE: Final = 1200
+#: The next step where nothing is to be mended.
+AGAIN: Final = "Run it again to complete it"
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def lay_out(tree: Path, folder: Path) -> None:
     """The code of a checkout as Composer has it: ``include`` within ``dags``, and ``plugins`` beside them."""
     shutil.copytree(tree / "dags", folder / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(tree / "plugins", folder / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
-    made = shutil.ignore_patterns("__pycache__", "target", "logs", "dbt_packages", ".user.yml")
+    made = shutil.ignore_patterns("__pycache__", ".user.yml", *(path.name for path in MADE_BY_DBT))
     shutil.copytree(tree / "include", folder / "dags" / "include", ignore=made)
 
 
@@ -143,7 +146,7 @@ def read_dags(folder: Path, variables: Mapping[str, str]) -> dict[str, Any]:
     """What Airflow makes of a laid-out folder (:mod:`local.read_dags`), with the environment's variables.
 
     Raises:
-        LocalError: a DAG file cannot be imported.
+        LocalError: a DAG file or a plugin cannot be imported.
     """
     include = folder / "dags" / "include"
     with tempfile.TemporaryDirectory() as home:
@@ -209,7 +212,7 @@ class Target:
     airflow: Airflow
     variables: Mapping[str, str]
     packages: Mapping[str, str]
-    name: str = "the environment"
+    name: str
 
 
 def find_target(environment: Environment, credentials: Any, api: str = COMPOSER_API) -> Target:
@@ -232,7 +235,10 @@ def find_target(environment: Environment, credentials: Any, api: str = COMPOSER_
     except OSError as error:
         raise LocalError(f"Google's API does not answer: {error}") from None
     if described["state"] != "RUNNING":
-        raise LocalError(f"The environment is {described['state']}: wait until it is RUNNING, then deploy again")
+        raise LocalError(
+            f"The environment is {described['state']}: wait until it is RUNNING, then deploy again. If it does not "
+            "become so: docs/runbooks/environment-unhealthy.md"
+        )
     config, software = described["config"], described["config"]["softwareConfig"]
     return Target(
         bucket=storage.Client(project=environment.project, credentials=credentials).bucket(
@@ -310,7 +316,7 @@ def main() -> int:
     """``python -m local.deploy <checkout> <ref> <commit>``, in the checkout's own environment of packages."""
     import google.auth
     from google.api_core.exceptions import GoogleAPIError
-    from google.auth.exceptions import GoogleAuthError
+    from google.auth.exceptions import GoogleAuthError, TransportError
 
     tree, ref, commit = sys.argv[1:]
     try:
@@ -326,25 +332,23 @@ def main() -> int:
             at = datetime.now(UTC).isoformat(timespec="seconds")
             put(Path(folder), found, {"ref": ref, "commit": commit, "at": at}, target)
         say(f"{ref} is deployed")
-    except LocalError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except GoogleAuthError as error:
-        print(f"error: No credentials of Google's: gcloud auth application-default login ({error})", file=sys.stderr)
-        return 1
-    except HttpError as error:
-        print(f"error: Airflow's API refused: {error}. Has the account the role Op in Airflow?", file=sys.stderr)
-        return 1
-    except GoogleAPIError as error:
-        print(f"error: Cloud Storage refused: {error}. Run it again once that is mended", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: Google or Airflow does not answer: {error}. Run it again to complete it", file=sys.stderr)
-        return 1
+        return 0
     except KeyboardInterrupt:
         print("\nBroken off. Run it again to complete it, or deploy the tag before", file=sys.stderr)
         return 128 + signal.SIGINT
-    return 0
+    except LocalError as error:
+        failure = str(error)
+    except HttpError as error:
+        next_step = "Has the account the role Op in Airflow?" if error.status in (401, 403) else AGAIN
+        failure = f"Airflow's API refused: {error}. {next_step}"
+    except GoogleAPIError as error:
+        failure = f"Cloud Storage refused: {error}. Run it again once that is mended"
+    except (OSError, TransportError) as error:
+        failure = f"Google or Airflow does not answer: {error}. {AGAIN}"
+    except GoogleAuthError as error:
+        failure = f"No credentials of Google's: gcloud auth application-default login ({error})"
+    print(f"error: {failure}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

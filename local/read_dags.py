@@ -1,4 +1,4 @@
-"""``python -m local.read_dags``: what a folder of DAGs gives when Airflow reads it, as JSON on the last line.
+"""``python -m local.read_dags``: what Airflow makes of a folder of DAGs and one of plugins, as JSON on the last line.
 
 Runs in a process of its own, whose environment says where code and settings are: ``dags`` (ids), ``errors`` (last line
 by file), ``pools`` (name, slots, purpose).
@@ -11,12 +11,15 @@ import json
 
 def main() -> None:
     """Read and print."""
+    from airflow import plugins_manager
     from airflow.dag_processing.dagbag import DagBag
 
     from odre.settings import POOLS
 
     bag = DagBag()
-    errors = {file: trace.strip().splitlines()[-1] for file, trace in bag.import_errors.items()}
+    plugins_manager.ensure_plugins_loaded()
+    failed = {**bag.import_errors, **plugins_manager.get_import_errors()}
+    errors = {file: trace.strip().splitlines()[-1] for file, trace in failed.items()}
     pools = [(pool.name, pool.slots, pool.purpose) for pool in POOLS]
     print(json.dumps({"dags": sorted(bag.dags), "errors": errors, "pools": pools}))
 

@@ -6,7 +6,6 @@ What is read there must be what is read here, from there alone.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -15,7 +14,8 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from local.basics import ROOT, clean_environment
+from local.deploy import lay_out
 
 #: Seconds that Airflow gives a file by default; Composer keeps that.
 BUDGET = 30
@@ -45,13 +45,12 @@ print(json.dumps({
 def laid_out(dagbag: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What Airflow reads there, in a process that knows nothing of the repository; ``dagbag`` has made the manifest."""
     gcs = tmp_path_factory.mktemp("home") / "gcs"
-    ignored = shutil.ignore_patterns("__pycache__", "logs", "partial_parse.msgpack")
-    shutil.copytree(ROOT / "dags", gcs / "dags", ignore=ignored)
-    shutil.copytree(ROOT / "plugins", gcs / "plugins", ignore=ignored)
-    shutil.copytree(ROOT / "include", gcs / "dags" / "include", ignore=ignored)
-    ours = ("AIRFLOW", "PYTHON", "DBT_", "CONTRACTS_DIR", "BIGQUERY_", "GOOGLE_", "STORAGE_", "LAKE_", "DATASET_")
+    lay_out(ROOT, gcs)
+    target = Path("include", "dbt", "target", "manifest.json")
+    (gcs / "dags" / target).parent.mkdir()
+    shutil.copy(ROOT / target, gcs / "dags" / target)
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(ours)},
+        **clean_environment(),
         "AIRFLOW_HOME": str(gcs.parent / "airflow"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(gcs / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(gcs / "plugins"),

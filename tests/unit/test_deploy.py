@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import GoogleAuthError, TransportError
 
 from local import cloud, deploy, environments
 from local.__main__ import COMMANDS
@@ -319,7 +319,9 @@ def test_a_deployment_runs_on_the_tags_code_with_the_callers_credentials(monkeyp
     [
         (LocalError("something to mend"), 1, "error: something to mend"),
         (GoogleAuthError("none found"), 1, "error: No credentials of Google's: gcloud auth application-default login"),
-        (HttpError(403, "no"), 1, "error: Airflow's API refused: HTTP 403"),
+        (TransportError("no route"), 1, "error: Google or Airflow does not answer: no route. Run it again"),
+        (HttpError(403, "no"), 1, "error: Airflow's API refused: HTTP 403: no. Has the account the role Op"),
+        (HttpError(500, "oh"), 1, "error: Airflow's API refused: HTTP 500: oh. Run it again to complete it"),
         (ConnectionResetError("reset"), 1, "error: Google or Airflow does not answer: reset. Run it again"),
         (KeyboardInterrupt(), 130, "\nBroken off. Run it again to complete it"),
     ],

@@ -69,7 +69,7 @@ def new_target(emulators: Stack, request: pytest.FixtureRequest) -> Iterator[Cal
             nonlocal made
             made += 1
             bucket = client.create_bucket(f"code-{abs(hash(request.node.name))}-{made}")
-            return deploy.Target(bucket, Airflow(), VARIABLES, {})
+            return deploy.Target(bucket, Airflow(), VARIABLES, {}, "dev")
 
         yield new
 
@@ -114,6 +114,13 @@ def test_a_dag_that_cannot_be_read_is_not_deployed(tmp_path: Path) -> None:
     for file in (tmp_path / "dags").glob("[gt]*.py"):
         file.unlink()
     with pytest.raises(LocalError, match=r"eco2mix_hourly\.py cannot be imported: ImportError.*Nothing was deployed"):
+        deploy.read_dags(tmp_path, VARIABLES)
+
+
+def test_a_plugin_that_cannot_be_read_is_not_deployed(prepared: Prepared, tmp_path: Path) -> None:
+    shutil.copytree(prepared.folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "plugins" / "added.py").write_text("from odre import no_such_thing\n")
+    with pytest.raises(LocalError, match=r"added\.py cannot be imported: .*no_such_thing.*Nothing was deployed"):
         deploy.read_dags(tmp_path, VARIABLES)
 
 
@@ -181,8 +188,7 @@ def test_a_deployment_that_was_broken_off_is_completed_by_another(
 def test_the_next_version_and_back(prepared: Prepared, new_target: Callable[[], deploy.Target], tmp_path: Path) -> None:
     target = new_target()
     put(prepared, target)
-    deploy.lay_out(ROOT, tmp_path)
-    deploy.build_manifest(tmp_path, VARIABLES)
+    shutil.copytree(prepared.folder, tmp_path, dirs_exist_ok=True)
     (tmp_path / "dags" / "temperature_monthly.py").unlink()
     (tmp_path / "plugins" / "odre" / "windows.py").unlink()
     (tmp_path / "plugins" / "odre" / "added.py").write_text("ADDED = True\n")
