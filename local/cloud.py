@@ -117,7 +117,7 @@ def checked_out(ref: str, environment: Environment) -> Iterator[tuple[Path, str]
     wanted = f"refs/tags/{ref}" if environment.name == "prod" else ref
     found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}")
     if found.returncode:
-        if why := found.stderr.decode().strip():
+        if why := " ".join(found.stderr.decode().split()):
             raise LocalError(f"Git cannot look for REF={ref}: {why}")
         kind = "tag" if environment.name == "prod" else "tag or commit"
         raise LocalError(f"REF={ref} is no {kind} here: git fetch --tags, or give another")
