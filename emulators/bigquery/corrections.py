@@ -44,6 +44,94 @@ CORRECTIONS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "local_bigquery.api.jobs": (
         ("    if not destination:\n", "    if not destination or statistics.ddlTargetTable:\n"),
     ),
+    # For any question about its catalogue DuckDB lists all of it, with the result of every past job: the emulator spent
+    # half its time so, asking several times a query. Of a lake the lake's own tables tell, of a result the result …
+    "local_bigquery.engine.database": (
+        (
+            """\
+    return fetch(
+        "SELECT table_name, 'TABLE', estimated_size FROM duckdb_tables() "
+""",
+            """\
+    if project_id in _attached:
+        lake = quote(f"__ducklake_metadata_{project_id}")
+        of_schema = f"JOIN {lake}.ducklake_schema AS schemas USING (schema_id)"
+        current = "objects.end_snapshot IS NULL AND schemas.end_snapshot IS NULL"
+        return fetch(
+            "SELECT table_name, 'TABLE', coalesce(record_count, 0) "
+            f"FROM {lake}.ducklake_table AS objects {of_schema} "
+            f"LEFT JOIN {lake}.ducklake_table_stats USING (table_id) "
+            f"WHERE {current} AND schema_name = $1 AND table_name = coalesce($2, table_name) "
+            "UNION ALL SELECT view_name, 'VIEW', 0 "
+            f"FROM {lake}.ducklake_view AS objects {of_schema} "
+            f"WHERE {current} AND schema_name = $1 AND view_name = coalesce($2, view_name) ORDER BY 1",
+            [dataset_id, table_id],
+        )
+    if table_id is not None:
+        try:
+            ((rows,),) = fetch(f"SELECT count(*) FROM {quote(project_id, dataset_id, table_id)}")
+        except duckdb.CatalogException:
+            return []
+        return [(table_id, "TABLE", rows)]
+    return fetch(
+        "SELECT table_name, 'TABLE', estimated_size FROM duckdb_tables() "
+""",
+        ),
+    ),
+    # … a table's columns from the table …
+    "local_bigquery.catalog.tables": (
+        (
+            """\
+    required = database.fetch(
+        "SELECT column_name FROM duckdb_columns() WHERE database_name = ? "
+        "AND schema_name = ? AND table_name = ? AND NOT is_nullable",
+        list(physical(project_id, dataset_id, table_id)),
+    )
+    required = {column for (column,) in required}
+    with database.cursor() as cur:
+        try:
+""",
+            """\
+    with database.cursor() as cur:
+        try:
+            described = cur.execute(f"DESCRIBE {table}").fetchall()
+            required = {column for column, _, null, *_ in described if null == "NO"}
+""",
+        ),
+    ),
+    "local_bigquery.sql.rules.partitions": (
+        (
+            """\
+    return bool(
+        database.fetch(
+            "SELECT 1 FROM duckdb_columns() WHERE database_name = ? AND schema_name = ? "
+            "AND table_name = ? AND column_name = ?",
+            [table.catalog, table.db, table.name, tables.INGESTION_TIME],
+        )
+    )
+""",
+            """\
+    path = database.quote(table.catalog, table.db, table.name)
+    try:
+        described = database.fetch(f"DESCRIBE {path}")
+    except database.duckdb.CatalogException:
+        return False
+    return tables.INGESTION_TIME in [column for column, *_ in described]
+""",
+        ),
+    ),
+    # … and temporary tables are only a session's: no other job begins with one.
+    "local_bigquery.jobs.query": (
+        (
+            """\
+    temporary = cur.sql("SELECT table_name FROM duckdb_tables() WHERE temporary")
+""",
+            """\
+    listed = "duckdb_tables() WHERE temporary" if session else "(SELECT '' AS table_name) LIMIT 0"
+    temporary = cur.sql(f"SELECT table_name FROM {listed}")
+""",
+        ),
+    ),
     # SET (a) = (SELECT AS STRUCT …): the target is in parentheses, and each field is the value of one variable.
     "local_bigquery.sql.script": (
         (
