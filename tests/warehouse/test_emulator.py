@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from google.api_core.exceptions import NotFound
 
@@ -12,7 +14,7 @@ OTHER = "emulator_catalogue_2"
 
 
 @pytest.fixture(scope="module")
-def catalogue(house: TestWarehouse) -> TestWarehouse:
+def catalogue(house: TestWarehouse) -> Iterator[TestWarehouse]:
     house.client.query(
         f"""
         create schema {DATASET};
@@ -25,7 +27,8 @@ def catalogue(house: TestWarehouse) -> TestWarehouse:
         drop table {DATASET}.gone;
         """
     ).result()
-    house.client.query(f"create view {DATASET}.known as select day from {DATASET}.days where value is not null").result()
+    known = f"select day from {DATASET}.days where value is not null"
+    house.client.query(f"create view {DATASET}.known as {known}").result()
     yield house
     for dataset in (DATASET, OTHER):
         house.client.delete_dataset(dataset, delete_contents=True)
@@ -51,7 +54,7 @@ def test_what_is_not_in_a_dataset_is_not_found(catalogue: TestWarehouse, absent:
         catalogue.client.query(f"select * from {DATASET}.{absent}").result()
 
 
-def test_a_query_sees_rows_as_they_are_and_gives_them_once(catalogue: TestWarehouse) -> None:
+def test_a_query_sees_the_rows_that_are_left(catalogue: TestWarehouse) -> None:
     job = catalogue.client.query(f"select day, value from {DATASET}.days order by day")
     assert [tuple(row)[1] for row in job.result()] == [1, None]
     assert job.result().total_rows == 2
