@@ -11,6 +11,7 @@ from pathlib import Path
 
 from local.airflow_api import AirflowApi
 from local.basics import ROOT, LocalError
+from local.processes import run_in_foreground
 from local.stack import USER
 from local.warehouse import Warehouse
 from odre.settings import Settings
@@ -28,7 +29,7 @@ class Compose:
 
     def run(self, *arguments: str) -> int:
         """One command of ``docker compose`` in the foreground; its exit code."""
-        return subprocess.run(self._command(*arguments), cwd=self.folder, env=self.environment, check=False).returncode
+        return run_in_foreground(self._command(*arguments), self.environment, self.folder)
 
     def output(self, *arguments: str) -> str:
         """What one command of ``docker compose`` prints.

@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
@@ -245,12 +246,12 @@ def run_logged(command: list[str], environment: dict[str, str], log: TextIOWrapp
             raise
 
 
-def run_in_foreground(command: list[str], environment: dict[str, str]) -> int:
+def run_in_foreground(command: list[str], environment: Mapping[str, str], folder: Path = ROOT) -> int:
     """Run a command to its end on the user's terminal and return its exit code.
 
     Interrupted, it ends by itself: it may have servers of its own to end, or be in the middle of a change.
     """
-    with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
+    with subprocess.Popen(command, cwd=folder, env=environment) as process:
         try:
             return process.wait()
         except BaseException as reason:

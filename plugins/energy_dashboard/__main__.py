@@ -6,6 +6,7 @@ credentials of this machine. ``generated`` says that the data are not measured.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -20,9 +21,13 @@ from energy_dashboard.periods import BadPeriod
 from odre.settings import Settings
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Write the file; 1, and a line on what is wrong, where that cannot be."""
-    period, file, *sample = arguments
+    parser = argparse.ArgumentParser("energy_dashboard", description="The dashboard as one file.")
+    parser.add_argument("period", help="a period as in the page's address, such as 2025-01 or last-30")
+    parser.add_argument("file", type=Path, help="where to write it")
+    parser.add_argument("sample", nargs="?", choices=["generated"], help="the data are not measured")
+    asked = parser.parse_args(arguments)
     settings = Settings.from_environment()
 
     def connect() -> bigquery.Client:
@@ -31,9 +36,9 @@ def main(arguments: list[str]) -> int:
         return bigquery.Client(project=settings.project, location=settings.location, credentials=credentials)
 
     try:
-        answer = Dashboard.of(settings, connect, lambda: bool(sample)).answer(period)
+        answer = Dashboard.of(settings, connect, lambda: asked.sample is not None).answer(asked.period)
     except BadPeriod as error:
-        print(f"error: {period} is no period. {error}", file=sys.stderr)
+        print(f"error: {asked.period} is no period. {error}", file=sys.stderr)
         return 1
     except MartsAbsent as error:
         print(f"error: There are no marts in {settings.project} yet, run the DAGs first: {error}", file=sys.stderr)
@@ -45,9 +50,9 @@ def main(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return 1
-    Path(file).write_text(build.single_file(answer.body), encoding="utf-8")
+    asked.file.write_text(build.single_file(answer.body), encoding="utf-8")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
