@@ -377,7 +377,9 @@ class Stack:
         if (target / "manifest.json").is_file() and stamp.is_file() and stamp.read_text() == made_from:
             return
         python = environments.ensure_airflow()
-        dbt = [str(python.parent / "dbt"), "--quiet", "parse", *DBT_PLACES]
+        # Named as Cosmos names them: where they differ, each dbt command of a run parses the whole project again.
+        chosen = ("--profile=energy", "--target=emulator")
+        dbt = [str(python.parent / "dbt"), "--quiet", "parse", *DBT_PLACES, *chosen]
         with step("Reading the dbt project"):
             self._run("dbt project", dbt, self.environment())
             stamp.write_text(made_from)
