@@ -44,7 +44,9 @@ FROM environment AS production
 COPY --chown=airflow:0 plugins /opt/airflow/plugins
 COPY --chown=airflow:0 local /opt/airflow/local
 COPY --chown=airflow:0 include /opt/airflow/include
-RUN dbt --quiet parse --project-dir include/dbt --profiles-dir include/dbt --log-path /tmp/dbt
+# Profile and target as Cosmos will name them: what is parsed here is not parsed again by each task.
+RUN dbt --quiet parse --project-dir include/dbt --profiles-dir include/dbt --profile energy --target google \
+    --log-path /tmp/dbt
 COPY --chown=airflow:0 dags /opt/airflow/dags
 
 # Cloud Storage, BigQuery and the stand-in of ODRÉ: an environment of its own, since their pins cannot live with
