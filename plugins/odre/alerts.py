@@ -1,4 +1,4 @@
-"""Who is told when a run fails, works again or is late: Slack, where its connection is set, and nobody elsewhere.
+"""Who is told when a run fails, works again, lacks a task or is late: Slack where its connection is set, else nobody.
 
 One message a run: the DAG's own callbacks, not those of its tasks. What sends it is imported when there is something
 to say.
@@ -37,23 +37,28 @@ def notify_failure(context: Context) -> None:
     ti: Any = context.get("ti")  # absent where the run failed without a task
     lines = [f":red_circle: *{dag_id} failed* ({run_id}): {context.get('reason')}"]
     if ti is not None:
-        states = ti.get_task_states(dag_id, run_ids=[run_id]).get(run_id, {})
-        failed = sorted(task_id for task_id, state in states.items() if state == "failed")
+        failed = _failed_tasks(ti, dag_id, run_id)
         exhausted = ti.try_number > (ti.task.retries or 0)
         tries = f"retries are exhausted after {ti.try_number} tries" if exhausted else "another try cannot mend it"
         lines.append(f"{', '.join(failed) or ti.task_id}: {tries}. <{ti.log_url}|Log of {ti.task_id}>")
     _send("\n".join([*lines, _who("dag-failed")]), context)
 
 
-def notify_recovery(context: Context) -> None:
-    """Tell that a run succeeded after one that failed, or after somebody cleared it; otherwise nothing."""
+def notify_success(context: Context) -> None:
+    """Tell that a run succeeded after one that failed or after somebody cleared it, or without a task; else nothing."""
     ti: Any = context.get("ti")
     if ti is None:
         return
+    dag_id, run_id = context["dag"].dag_id, context["run_id"]
+    lines = []
     previous = ti.get_previous_dagrun()
     if (previous is not None and previous.state == "failed") or context["dag_run"].clear_number:
-        text = f":large_green_circle: *{context['dag'].dag_id} works again* ({context['run_id']})"
-        _send(f"{text}\n{_who('dag-failed')}", context)
+        lines.append(f":large_green_circle: *{dag_id} works again* ({run_id})")
+    # What comes after the marts' record, such as the published dashboard, does not fail the run.
+    if failed := _failed_tasks(ti, dag_id, run_id):
+        lines.append(f":large_orange_circle: *{dag_id} succeeded without {', '.join(failed)}* ({run_id})")
+    if lines:
+        _send("\n".join([*lines, _who("dag-failed")]), context)
 
 
 async def notify_late(context: Mapping[str, Any]) -> None:
@@ -75,9 +80,14 @@ def alerts(late_after: timedelta) -> dict[str, Any]:
     scheduled, late = DeadlineReference.DAGRUN_LOGICAL_DATE, AsyncCallback(notify_late)
     return {
         "on_failure_callback": notify_failure,
-        "on_success_callback": notify_recovery,
+        "on_success_callback": notify_success,
         "deadline": DeadlineAlert(reference=scheduled, interval=late_after, callback=late),
     }
+
+
+def _failed_tasks(ti: Any, dag_id: str, run_id: str) -> list[str]:
+    states = ti.get_task_states(dag_id, run_ids=[run_id]).get(run_id, {})
+    return sorted(task_id for task_id, state in states.items() if state == "failed")
 
 
 def _who(name: str) -> str:

@@ -25,11 +25,14 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return texts
 
 
-def context(previous: str | None = None, cleared: int = 0, **ti: Any) -> Any:
+FAILED = {"a": "success", "x.load_2": "failed", "b": "upstream_failed"}
+
+
+def context(previous: str | None = None, cleared: int = 0, states: Any = FAILED, **ti: Any) -> Any:
     """What Airflow gives to a DAG's callback."""
     task_instance = SimpleNamespace(
         get_previous_dagrun=lambda: previous and SimpleNamespace(state=previous),
-        get_task_states=lambda dag_id, run_ids: {"r": {"a": "success", "x.load_2": "failed", "b": "upstream_failed"}},
+        get_task_states=lambda dag_id, run_ids: {"r": states},
         task=SimpleNamespace(retries=3),
         task_id="x.load",
         log_url="http://airflow/log",
@@ -72,8 +75,15 @@ def test_a_failure_without_a_task_is_told_too(sent: list[str]) -> None:
 def test_a_recovery_is_told_after_a_failure_alone(
     sent: list[str], previous: str | None, cleared: int, told: bool
 ) -> None:
-    alerts.notify_recovery(context(previous, cleared))
-    assert bool(sent) == told
+    alerts.notify_success(context(previous, cleared, {"a": "success", "b": "skipped"}))
+    assert [text.splitlines()[0] for text in sent] == [":large_green_circle: *d works again* (r)"] * told
+
+
+def test_a_run_that_succeeded_without_a_task_says_so(sent: list[str]) -> None:
+    alerts.notify_success(context("success", states={"record": "success", "publish_dashboard": "failed"}))
+    assert [text.splitlines()[0] for text in sent] == [
+        ":large_orange_circle: *d succeeded without publish_dashboard* (r)"
+    ]
 
 
 @pytest.mark.parametrize(

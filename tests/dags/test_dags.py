@@ -88,7 +88,7 @@ def test_scheduled_runs_go_before_those_that_someone_started(dag: Any) -> None:
 
 
 def test_somebody_is_told_once_a_run(dag: Any) -> None:
-    assert (dag.on_failure_callback, dag.on_success_callback) == (alerts.notify_failure, alerts.notify_recovery)
+    assert (dag.on_failure_callback, dag.on_success_callback) == (alerts.notify_failure, alerts.notify_success)
     (deadline,) = dag.deadline
     assert deadline.callback.path == "odre.alerts.notify_late"
     # With one that counts from when a run was queued, Airflow 3.3.1 fails to clear a run.
