@@ -63,7 +63,7 @@ trigger: ## A run in the containers: DAG=eco2mix_hourly
 test: ## Unit, DAG, warehouse and end-to-end tests; TESTS=<path> for some
 	$(LOCAL) test
 
-test-faults: ## Crashes of tasks and servers, bad input, runs at the same time; TESTS=<path> for some
+test-faults: ## Crashes of tasks and servers, bad input, runs at the same time, messages; TESTS=<path> for some
 	$(LOCAL) test-faults
 
 test-compose: ## The containers and the web UI, with a Docker engine; TESTS=<path> for some

@@ -29,6 +29,9 @@ from local.stack import DAGS, DBT_PLACES, DBT_PROJECT, USER, VARIABLES, Ports, S
 from local.warehouse import Warehouse
 from odre.settings import Settings
 
+#: What ``make test-faults`` runs, and ``make test`` does not.
+FAULTS: Final = ("tests/faults", "tests/watch")
+
 
 def demo() -> int:
     """Run everything on generated data, or on the files of ``DATA``."""
@@ -254,13 +257,14 @@ def restore() -> int:
 
 
 def test() -> int:
-    """Run the tests but those of faults and of the containers; ``TESTS`` names some of them."""
-    return _pytest("test", ["tests", "--ignore=tests/faults", "--ignore=tests/compose"])
+    """Run the tests but those of faults, alerts and containers; ``TESTS`` names some of them."""
+    elsewhere = (*FAULTS, "tests/compose")
+    return _pytest("test", ["tests", *(f"--ignore={folder}" for folder in elsewhere)])
 
 
 def test_faults() -> int:
-    """Run the tests of crashes, bad input and what goes on at the same time; ``TESTS`` names some of them."""
-    return _pytest("test-faults", ["tests/faults"])
+    """Run the tests of crashes, bad input, what goes on at the same time and alerts; ``TESTS`` names some of them."""
+    return _pytest("test-faults", list(FAULTS))
 
 
 def _pytest(state: str, every: list[str]) -> int:

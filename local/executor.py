@@ -10,7 +10,14 @@ from typing import Final
 from airflow.executors.local_executor import LocalExecutor
 
 #: What a task would import anew: Airflow forks a process for each, which begins with what its worker has.
-MODULES: Final = ("odre.pipeline", "airflow.sdk.execution_time.task_runner", "airflow.dag_processing.dagbag")
+MODULES: Final = (
+    "odre.pipeline",
+    "airflow.sdk.execution_time.task_runner",
+    "airflow.dag_processing.dagbag",
+    # Each model that is built on its own, as after a clear, is a dbt command in its task.
+    "dbt.cli.main",
+    "dbt.adapters.bigquery",
+)
 
 
 class PreloadedExecutor(LocalExecutor):

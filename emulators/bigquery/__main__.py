@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 from emulators.bigquery import corrections
@@ -62,6 +63,8 @@ def main() -> None:
     os.environ.pop("STORAGE_EMULATOR_HOST", None)
 
     corrections.install()
+    # DuckDB looks for it at each parameter of a query: what is not installed is not to be searched for each time.
+    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
     try:
         import uvicorn
         from local_bigquery.app import app
