@@ -132,6 +132,10 @@ CORRECTIONS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
 """,
         ),
     ),
+    # What is written as DuckDB's SQL is a copy already, which need not be copied for it.
+    "local_bigquery.sql.translate": (
+        ("    return tree.sql(dialect=DuckDBDialect), {", "    return tree.sql(dialect=DuckDBDialect, copy=False), {"),
+    ),
     # SET (a) = (SELECT AS STRUCT …): the target is in parentheses, and each field is the value of one variable.
     "local_bigquery.sql.script": (
         (
