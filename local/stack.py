@@ -24,7 +24,7 @@ from local.processes import Processes, is_free, run_logged
 from local.secret_files import secret, write_private
 from local.warehouse import Warehouse
 from odre.address import API_PATH, ODRE, Address
-from odre.settings import POOLS, Settings
+from odre.settings import DBT_PROFILE, POOLS, Settings, dbt_target
 
 DAGS: Final = ["eco2mix_hourly", "gas_storage_daily", "temperature_monthly"]
 DBT_PROJECT: Final = ROOT / "include" / "dbt"
@@ -378,10 +378,11 @@ class Stack:
             return
         python = environments.ensure_airflow()
         # Named as Cosmos names them: where they differ, each dbt command of a run parses the whole project again.
-        chosen = ("--profile=energy", "--target=emulator")
+        environment = self.environment()
+        chosen = (f"--profile={DBT_PROFILE}", f"--target={dbt_target(environment)}")
         dbt = [str(python.parent / "dbt"), "--quiet", "parse", *DBT_PLACES, *chosen]
         with step("Reading the dbt project"):
-            self._run("dbt project", dbt, self.environment())
+            self._run("dbt project", dbt, environment)
             stamp.write_text(made_from)
 
     def _run(self, name: str, command: list[str], environment: dict[str, str]) -> None:

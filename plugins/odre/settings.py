@@ -36,6 +36,15 @@ def include_dir() -> Path:
     return on_composer if on_composer.is_dir() else root / "include"
 
 
+#: dbt's profile, and its outputs: profiles.yml has what they are.
+DBT_PROFILE: Final = "energy"
+
+
+def dbt_target(environment: Mapping[str, str] = os.environ) -> str:
+    """The output of dbt's profile that the environment chooses, as profiles.yml does by itself."""
+    return "emulator" if environment.get("BIGQUERY_EMULATOR_HOST") else "google"
+
+
 @dataclass(frozen=True)
 class Settings:
     """Project, lake and warehouse of this deployment."""

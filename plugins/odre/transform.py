@@ -27,7 +27,7 @@ from odre.contracts import read_contract
 from odre.hooks import WarehouseHook
 from odre.jobs import OF_THIS_TASK, labels_of, query_job, query_parameter
 from odre.operators import was_cleared
-from odre.settings import DBT_POOL, Settings, include_dir
+from odre.settings import DBT_POOL, DBT_PROFILE, Settings, dbt_target, include_dir
 
 DBT_GROUP = "dbt"
 
@@ -167,8 +167,8 @@ def dbt_build(datasets: Sequence[str], after: BaseOperator, before: BaseOperator
             dbt_project_path=dbt_project_dir(), manifest_path=manifest_path(), install_dbt_deps=False
         ),
         profile_config=ProfileConfig(
-            profile_name="energy",
-            target_name="emulator" if os.environ.get("BIGQUERY_EMULATOR_HOST") else "google",
+            profile_name=DBT_PROFILE,
+            target_name=dbt_target(),
             profiles_yml_filepath=dbt_project_dir() / "profiles.yml",
         ),
         render_config=RenderConfig(

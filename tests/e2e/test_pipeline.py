@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from cosmos.constants import PRODUCER_WATCHER_TASK_ID
 
 from local.http import HttpError
 from local.stack import DAGS
@@ -28,6 +29,14 @@ def test_first_runs_fill_every_table(pipeline: Pipeline, first: Snapshot) -> Non
     assert pipeline.first_states == dict.fromkeys(DAGS, "success")
     # Nothing was restated yet.
     assert {table for table, (rows, _) in first.items() if rows == 0} == {"energy.power_revisions"}
+
+
+def test_no_task_parses_the_dbt_project_again(pipeline: Pipeline, first: Snapshot) -> None:
+    logs = list((pipeline.stack.airflow_home / "logs").rglob(f"task_id=dbt.{PRODUCER_WATCHER_TASK_ID}/*.log"))
+    assert len(logs) == len(DAGS)
+    for log in logs:
+        # What dbt says where it was asked in another way than when the manifest was made.
+        assert "Unable to do partial parsing" not in log.read_text()
 
 
 def test_the_ledger_accounts_for_every_raw_row(pipeline: Pipeline, first: Snapshot) -> None:

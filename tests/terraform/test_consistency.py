@@ -9,7 +9,7 @@ import pytest
 
 from local.lists import composer_packages
 from local.warehouse import DAY_MS
-from odre.settings import POOLS, Settings
+from odre.settings import DBT_PROFILE, POOLS, Settings, dbt_target
 from tests.terraform.hcl import ROOT, TERRAFORM, default, local, parsed
 
 README = (ROOT / "README.md").read_text()
@@ -82,6 +82,11 @@ def test_the_image_has_the_airflow_that_is_pinned() -> None:
     assert default("composer_image") == f"composer-3-airflow-{airflow}"
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert f"ARG AIRFLOW_IMAGE=apache/airflow:{airflow}-python3.11" in dockerfile
+
+
+def test_the_image_parses_the_dbt_project_as_its_tasks_do() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert f"--profile {DBT_PROFILE} --target {dbt_target({})}" in dockerfile
 
 
 def test_terraform_and_the_deployment_read_the_same_packages() -> None:

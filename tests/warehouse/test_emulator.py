@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from google.api_core.exceptions import NotFound
+from google.api_core.exceptions import GoogleAPICallError, NotFound
 
 from tests.warehouse.support import TestWarehouse
 
@@ -63,5 +63,5 @@ def test_a_query_sees_the_rows_that_are_left(catalogue: TestWarehouse) -> None:
 def test_temporary_tables_are_of_one_script(catalogue: TestWarehouse) -> None:
     script = "create temp table passing as select 1 as one; select one from passing"
     assert [row.one for row in catalogue.client.query(script).result()] == [1]
-    with pytest.raises(Exception, match="passing"):
+    with pytest.raises(GoogleAPICallError, match="passing"):
         catalogue.client.query("select one from passing").result()
