@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from cosmos.constants import PRODUCER_WATCHER_TASK_ID
 
 from local.http import HttpError
 from local.stack import DAGS
@@ -32,7 +31,7 @@ def test_first_runs_fill_every_table(pipeline: Pipeline, first: Snapshot) -> Non
 
 
 def test_no_task_parses_the_dbt_project_again(pipeline: Pipeline, first: Snapshot) -> None:
-    logs = list((pipeline.stack.airflow_home / "logs").rglob(f"task_id=dbt.{PRODUCER_WATCHER_TASK_ID}/*.log"))
+    logs = list((pipeline.stack.airflow_home / "logs").rglob("task_id=dbt.dbt_producer_watcher/*.log"))
     assert len(logs) == len(DAGS)
     for log in logs:
         # What dbt says where it was asked in another way than when the manifest was made.
