@@ -7,17 +7,14 @@ credentials of this machine. ``generated`` says that the data are not measured.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
-
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery
 
 from energy_dashboard import build
 from energy_dashboard.dashboard import Dashboard
 from energy_dashboard.marts import MartsAbsent, WarehouseSilent
 from energy_dashboard.periods import BadPeriod
+from odre.clients import bigquery_client
 from odre.settings import Settings
 
 
@@ -29,14 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("sample", nargs="?", choices=["generated"], help="the data are not measured")
     asked = parser.parse_args(arguments)
     settings = Settings.from_environment()
-
-    def connect() -> bigquery.Client:
-        # An emulator takes anybody, and there may be no credentials to find.
-        credentials = AnonymousCredentials() if os.environ.get("BIGQUERY_EMULATOR_HOST") else None
-        return bigquery.Client(project=settings.project, location=settings.location, credentials=credentials)
-
+    sample = asked.sample is not None
     try:
-        answer = Dashboard.of(settings, connect, lambda: asked.sample is not None).answer(asked.period)
+        answer = Dashboard.of(settings, lambda: bigquery_client(settings), lambda: sample).answer(asked.period)
     except BadPeriod as error:
         print(f"error: {asked.period} is no period. {error}", file=sys.stderr)
         return 1

@@ -20,12 +20,14 @@ PREFIX: Final = "/energy-dashboard"
 GENERATED: Final = "generated"
 
 
-def dashboard(settings: Settings) -> Dashboard:
-    """The dashboard on the warehouse that Airflow's connection leads to."""
+def dashboard(settings: Settings, asked_by: str | None = None) -> Dashboard:
+    """The dashboard on the warehouse that Airflow's connection leads to; ``asked_by`` is a DAG that asks."""
     from energy_dashboard.dashboard import Dashboard
     from odre.hooks import WarehouseHook
 
-    return Dashboard.of(settings, lambda: WarehouseHook(settings, settings.dashboard_conn_id).client, _is_sample)
+    return Dashboard.of(
+        settings, lambda: WarehouseHook(settings, settings.dashboard_conn_id).client, _is_sample, asked_by
+    )
 
 
 def _is_sample() -> bool:

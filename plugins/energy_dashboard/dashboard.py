@@ -67,10 +67,17 @@ class Dashboard:
     _silent_until: float = 0.0
 
     @classmethod
-    def of(cls, settings: Settings, connect: Callable[[], bigquery.Client], is_sample: Callable[[], bool]) -> Dashboard:
-        """The dashboard of a deployment's warehouse, whose client ``connect`` gives."""
+    def of(
+        cls,
+        settings: Settings,
+        connect: Callable[[], bigquery.Client],
+        is_sample: Callable[[], bool],
+        asked_by: str | None = None,
+    ) -> Dashboard:
+        """The dashboard of a deployment's warehouse: ``connect`` gives its client, ``asked_by`` is a DAG that asks."""
         stale_after_hours = {contract.dataset: contract.freshness_hours for contract in read_contracts().values()}
-        return cls(settings, Marts(connect, MAXIMUM_BYTES_BILLED, settings.marts_dataset), stale_after_hours, is_sample)
+        marts = Marts(connect, MAXIMUM_BYTES_BILLED, settings.marts_dataset, asked_by)
+        return cls(settings, marts, stale_after_hours, is_sample)
 
     @property
     def built_at(self) -> datetime | None:

@@ -26,6 +26,8 @@ from odre.jobs import labels_of
 TIMEOUT_S: Final = 10.0
 #: Seconds for which a request that found nobody is tried again.
 RETRY_FOR_S: Final = 2.0
+#: What the jobs of the page's readers are labelled with in place of a DAG.
+PAGE: Final = "dashboard"
 #: Queries of all readers that run at one time.
 _AT_ONCE: Final = 8
 
@@ -46,12 +48,14 @@ class MartsAbsent(Exception):
 class Marts:
     """Reads marts. ``connect`` gives a client, when first one is needed; it may take its time and fail.
 
-    No query may read more than ``max_bytes``; ``dataset`` is where the marts are, for the jobs' labels.
+    No query may read more than ``max_bytes``. For the jobs' labels, ``dataset`` is where the marts are and ``asked_by``
+    the DAG that asks; without, it is the page.
     """
 
     connect: Callable[[], bigquery.Client]
     max_bytes: int
     dataset: str
+    asked_by: str | None = None
     timeout_s: float = TIMEOUT_S
     _client: bigquery.Client | None = None
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_AT_ONCE, "dashboard-query"))
@@ -87,7 +91,7 @@ class Marts:
             ],
             maximum_bytes_billed=self.max_bytes,
             job_timeout_ms=int(self.timeout_s * 1000),
-            labels=labels_of("dashboard", name, self.dataset),
+            labels=labels_of(self.asked_by or PAGE, name, self.dataset),
         )
         retry: Retry = DEFAULT_RETRY.with_timeout(RETRY_FOR_S)
         options: dict[str, Any] = {"api_timeout": self.timeout_s, "wait_timeout": self.timeout_s}

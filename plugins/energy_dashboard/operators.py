@@ -37,7 +37,7 @@ class PublishDashboardOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:
         """Runs the task; the file's address."""
-        shown = dashboard(self.settings)
+        shown = dashboard(self.settings, asked_by=self.dag_id)
         built_at = shown.built_at
         if built_at is None:
             raise AirflowSkipException("No build of the marts is on record yet: there is nothing to publish.")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -21,10 +20,10 @@ from typing import Any, Final
 
 import pyarrow.parquet as pq
 from google.api_core.exceptions import GoogleAPICallError, NotFound
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage
 
 from odre import jobs, warehouse
+from odre.clients import bigquery_client, storage_client
 from odre.contracts import Contract, read_contracts
 from odre.manifest import Manifest, commit_name, read_commit_name, split_uri
 from odre.settings import Settings
@@ -269,13 +268,7 @@ class Restore:
 def main() -> int:
     """Restore the deployment that the environment names; what cannot be done is one line."""
     settings = Settings.from_environment()
-    emulated = os.environ.get("BIGQUERY_EMULATOR_HOST")
-    credentials: dict[str, Any] = {"credentials": AnonymousCredentials()} if emulated else {}
-    restore = Restore(
-        settings,
-        bigquery.Client(project=settings.project, location=settings.location, **credentials),
-        storage.Client(project=settings.project, **credentials),
-    )
+    restore = Restore(settings, bigquery_client(settings), storage_client(settings))
     print(
         f"From gs://{settings.bucket}/{settings.lake_prefix}raw/ into {settings.project}.{settings.raw_dataset}",
         flush=True,

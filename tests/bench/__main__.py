@@ -16,6 +16,7 @@ from typing import Final
 from local.basics import LOCAL, LocalError, elapsed, python_version, say, since_start
 from local.stack import DAGS
 from tests.bench import figures
+from tests.bench.builds import dbt_build
 from tests.bench.dbt_group import dbt_group
 from tests.bench.extract import extraction, remove_exports, streaming
 from tests.bench.figures import Figure
@@ -31,6 +32,7 @@ PARTS: Final[dict[str, Callable[[Size, Path], Iterator[Figure]]]] = {
     "gate": lambda size, folder: gate(folder),
     "hourly": hourly,
     "first_load": first_load,
+    "dbt_build": dbt_build,
     "dbt_group": dbt_group,
 }
 

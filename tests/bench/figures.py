@@ -40,6 +40,7 @@ MUST: Final[dict[str, float | None]] = {
     "first_load.seconds_per_million_rows": None,
     "first_load.ratio_14_to_3": 1.2,
     "gate.requests": 1.0,
+    "dbt_build.ratio_14_to_1": 3.0,
 }
 
 #: Rows of the extraction that a file's figures were measured with: those of another size are not mixed with them.

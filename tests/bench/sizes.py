@@ -24,6 +24,9 @@ class Size:
     #: Years of history of a first load, the long one and the short one.
     load_years: tuple[int, int]
     load_repeats: int
+    #: Years of history of a build of all marts, the long one and the short one.
+    build_years: tuple[int, int]
+    build_repeats: int
     #: Runs of the dbt group (0: the first run alone, which builds everything), and years of history that they find.
     group_repeats: int
     group_years: int
@@ -48,6 +51,8 @@ SIZES: Final = {
         short_months=3,
         load_years=(14, 3),
         load_repeats=3,
+        build_years=(14, 1),
+        build_repeats=3,
         group_repeats=5,
         group_years=3,
     ),
@@ -59,6 +64,8 @@ SIZES: Final = {
         short_months=3,
         load_years=(1, 0),
         load_repeats=1,
+        build_years=(1, 0),
+        build_repeats=1,
         group_repeats=0,
         group_years=0,
     ),

@@ -54,9 +54,9 @@ class Pipeline:
         wait_until(lambda: self.api.run(dag_id, run_id)["state"] in begun, f"{run_id} goes on", 60, pause=0.2)
         return self.follow({dag_id: run_id})[dag_id]
 
-    def run_until_failure(self, dag_id: str, task_id: str) -> str:
-        """Trigger a DAG, wait until a task has failed, and give the run up without its retries; its id."""
-        run_id = self.api.trigger(dag_id)
+    def run_until_failure(self, dag_id: str, task_id: str, **form: Any) -> str:
+        """Trigger a DAG with a form, wait until a task has failed, and give the run up without its retries; its id."""
+        run_id = self.api.trigger(dag_id, form)
         wait_until(
             lambda: (
                 (task_id, "failed") in {(task["task_id"], task["state"]) for task in self.api.tasks(dag_id, run_id)}

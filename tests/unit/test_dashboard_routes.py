@@ -294,7 +294,8 @@ def test_a_table_that_is_not_there_is_told_from_a_silent_warehouse() -> None:
         Marts(Client, max_bytes=1, dataset="energy").read({"answers": Query("SELECT 1")})
 
 
-def test_a_query_names_its_bounds_and_its_values_as_parameters() -> None:
+@pytest.mark.parametrize("asked_by", [None, "eco2mix_hourly"])
+def test_a_query_names_its_bounds_and_its_values_as_parameters(asked_by: str | None) -> None:
     asked: dict[str, Any] = {}
 
     class Found:
@@ -306,12 +307,12 @@ def test_a_query_names_its_bounds_and_its_values_as_parameters() -> None:
             asked.update(options, sql=sql)
             return Found()
 
-    marts = Marts(Client, max_bytes=1234, dataset="me_energy", timeout_s=5)
+    marts = Marts(Client, max_bytes=1234, dataset="me_energy", asked_by=asked_by, timeout_s=5)
     marts.read({"n": Query("SELECT @day", {"day": date(2026, 1, 2)})})
     job = asked["job_config"].to_api_repr()
     assert job["query"]["maximumBytesBilled"] == "1234"
     assert job["jobTimeoutMs"] == "5000"
-    assert job["labels"] == {"dag": "dashboard", "task": "n", "dataset": "me_energy"}
+    assert job["labels"] == {"dag": asked_by or "dashboard", "task": "n", "dataset": "me_energy"}
     (parameter,) = job["query"]["queryParameters"]
     assert parameter["parameterType"] == {"type": "DATE"}
     assert parameter["parameterValue"] == {"value": "2026-01-02"}

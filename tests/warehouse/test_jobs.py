@@ -7,13 +7,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowSkipException
 
 from emulators.odre.server import Request
 from emulators.odre.source import MemorySource
 from odre.restore import Restore
 from odre.transform import BuildGateOperator
 from tests.warehouse.ingest import DAY, Pipeline, TaskInstance, gas
-from tests.warehouse.support import GAS, DbtFailed
+from tests.warehouse.support import CONSOLIDATED, GAS, REAL_TIME, TEMPERATURE, DbtFailed
 
 BOUND = 123_456_789
 
@@ -136,3 +138,42 @@ def test_a_day_of_builds_has_one_with_all_data_tests(bounded: Pipeline) -> None:
     assert data_tests(all="24", keys="1") == "all"
     assert data_tests(keys="1") == "all"
     assert data_tests(all="1", cleared="1") == "all"
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "datasets"),
+    [
+        ("eco2mix_hourly", [REAL_TIME, CONSOLIDATED]),
+        ("gas_storage_daily", [GAS]),
+        ("temperature_monthly", [TEMPERATURE]),
+    ],
+)
+def test_the_marts_of_each_dag_are_behind_until_its_own_build_is_on_record(
+    pipeline: Pipeline, dag_id: str, datasets: list[str]
+) -> None:
+    house = pipeline.house
+    with DAG(dag_id):
+        join = BuildGateOperator(task_id="join", datasets=datasets, settings=house.settings)
+
+    def decide() -> dict[str, str]:
+        return join.execute({"ti": TaskInstance(max_tries=0)})  # type: ignore[typeddict-item]
+
+    def record(of: str) -> None:
+        house.query(
+            "insert into {ops}.builds (dag_id, run_id, project_hash, started_at, finished_at, data_tests)"
+            f" select '{of}', 'r', '{project_hash}', current_timestamp(), current_timestamp(), 'all'"
+        )
+
+    for table in ("loads", "builds"):
+        house.query(f"delete from {{ops}}.{table} where true")
+    for dataset in datasets:
+        house.query(f"insert into {{ops}}.loads (dataset, loaded_at) values ('{dataset}', current_timestamp())")
+    project_hash = decide()["project_hash"]
+    # A build that failed is not recorded, and that of another DAG is another.
+    record("adhoc_airflow")
+    assert decide()["project_hash"] == project_hash
+    record(dag_id)
+    with pytest.raises(AirflowSkipException, match="current"):
+        decide()
+    house.query(f"insert into {{ops}}.loads (dataset, loaded_at) values ('{datasets[-1]}', current_timestamp())")
+    assert decide()["data_tests"] == "keys"
