@@ -172,6 +172,12 @@ class Containers:
                 time.sleep(1)
         raise AssertionError("Airflow does not answer")
 
+    def goes_on(self, dag_id: str, run_id: str) -> str:
+        """Wait until a run that was cleared has ended again; its state."""
+        # Until the scheduler takes it up, the run shows the end that it had.
+        wait_until(lambda: self.is_running(dag_id, run_id), f"{run_id} goes on", 60)
+        return self.follow({dag_id: run_id})[dag_id]
+
     def run(self, dag_id: str, **form: Any) -> str:
         """Trigger a DAG with a form; the id of the run."""
         return self.api.trigger(dag_id, form)

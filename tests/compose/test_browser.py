@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -59,6 +59,15 @@ class User:
         self.open(f"/dags/{DAG}/runs/{run_id}")
         self.page.get_by_label("Show Graph (Press g)").first.click()
         self.in_the_graph("prepare", "prepare")
+
+    def clear(self, picture: str) -> None:
+        """Clear what the page is of, and what comes after it."""
+        self.page.get_by_label("Press shift+c to clear").click()
+        dialog = self.page.get_by_role("dialog")
+        expect(dialog).to_contain_text("Affected Tasks", timeout=PAGE)
+        self.picture(picture)
+        dialog.get_by_role("button", name="Confirm").click()
+        expect(dialog).to_have_count(0, timeout=PAGE)
 
     def trigger(self, **form: str) -> str:
         """Trigger the DAG with its form, and take the run's id from the page that follows."""
@@ -219,17 +228,39 @@ def test_a_task_that_the_source_made_fail_is_read_about_and_cleared(
         containers.set_faults("")
     # What does not begin for want of the gate is marked a step at a time: cleared in the middle, part of it would stay.
     wait_until(lambda: not containers.is_running(DAG, run_id), "the run ends", 120)
-    user.page.get_by_label("Press shift+c to clear").click()
-    dialog = user.page.get_by_role("dialog")
-    expect(dialog).to_contain_text("Affected Tasks", timeout=PAGE)
-    user.picture("10-clear")
-    dialog.get_by_role("button", name="Confirm").click()
-    expect(dialog).to_have_count(0, timeout=PAGE)
-    # Until the scheduler takes it up, the run shows the end that it had.
-    wait_until(lambda: containers.is_running(DAG, run_id), "the run goes on", 60)
-    assert containers.follow({DAG: run_id}) == {DAG: "success"}
+    user.clear("10-clear")
+    assert containers.goes_on(DAG, run_id) == "success"
     user.open_graph(run_id)
     user.in_the_graph("stock_quotidien_stockages_gaz", "success")
     user.picture("11-task-succeeded")
     (tried,) = [task for task in containers.api.tasks(DAG, run_id) if task["task_id"] == gate]
     assert (tried["state"], tried["try_number"]) == ("success", 2)
+
+
+@pytest.mark.parametrize(
+    ("page", "task"),
+    [
+        ("/tasks/dbt.gas_stock_daily.run", "dbt.gas_stock_daily.run"),
+        ("/tasks/dbt.gas_stock_daily.test", "dbt.gas_stock_daily.test"),
+        ("/tasks/group/dbt", "dbt.gas_stock_daily.run"),
+        ("", "prepare"),
+    ],
+    ids=["one model", "one test", "the dbt group", "the whole run"],
+)
+def test_what_is_cleared_in_the_ui_is_built_again(
+    user: User, containers: Containers, first_runs: dict[str, str], clean: Snapshot, page: str, task: str
+) -> None:
+    run_id = first_runs[DAG]
+
+    def tries() -> int:
+        (found,) = [seen for seen in containers.api.tasks(DAG, run_id) if seen["task_id"] == task]
+        return int(found["try_number"])
+
+    before = tries()
+    if not page.endswith(".test"):
+        containers.compose.warehouse.query("DROP TABLE energy.gas_stock_daily")
+    user.open(f"/dags/{DAG}/runs/{quote(run_id)}{page}")
+    user.clear(f"12-clear{page.replace('/', '-')}")
+    assert containers.goes_on(DAG, run_id) == "success"
+    assert tries() > before
+    assert containers.snapshot() == clean
