@@ -151,13 +151,10 @@ class AirflowApi:
             if not page["task_instances"] or len(found) >= page["total_entries"]:
                 return found
 
-    def clear(self, dag_id: str, run_id: str, task_ids: list[str] | None = None) -> None:
-        """Clear these tasks of a run, or the whole run, so that they run again."""
-        if task_ids is None:
-            self.call("POST", f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/clear", {"dry_run": False})
-        else:
-            body = {"dry_run": False, "dag_run_id": run_id, "task_ids": task_ids, "only_failed": False}
-            self.call("POST", f"dags/{dag_id}/clearTaskInstances", body)
+    def clear(self, dag_id: str, run_id: str, task_ids: list[str]) -> None:
+        """Clear these tasks of a run, so that they run again."""
+        body = {"dry_run": False, "dag_run_id": run_id, "task_ids": task_ids, "only_failed": False}
+        self.call("POST", f"dags/{dag_id}/clearTaskInstances", body)
 
     def give_up(self, dag_id: str, run_id: str) -> None:
         """End a run as failed, whatever runs in it."""

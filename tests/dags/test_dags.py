@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from odre import alerts
+from odre.contracts import read_contract
 from odre.settings import DBT_POOL, MERGE_POOL, Settings
+from tests.warehouse.support import FETCHES
 
 ROOT = Path(__file__).parents[2]
 SCHEDULES = {
@@ -27,11 +29,8 @@ SCHEDULED_EVERY = {
     "gas_storage_daily": timedelta(days=1),
     "temperature_monthly": timedelta(days=1),
 }
-DATASETS = {
-    "eco2mix_hourly": {"eco2mix_national_tr", "eco2mix_national_cons_def"},
-    "gas_storage_daily": {"stock_quotidien_stockages_gaz"},
-    "temperature_monthly": {"temperature_quotidienne_regionale"},
-}
+#: DAG → its raw tables.
+TABLES = {dag_id: {read_contract(dataset).table for dataset in datasets} for dag_id, datasets in FETCHES.items()}
 
 
 @pytest.fixture(params=sorted(SCHEDULES))
@@ -70,7 +69,7 @@ def test_every_task_ends_and_is_retried_within_bounds(dag: Any) -> None:
 
 def test_writers_of_shared_tables_take_turns_and_nobody_else_waits_for_them(dag: Any) -> None:
     merging = {task.task_id for task in dag.tasks if task.pool == MERGE_POOL.name}
-    assert merging == {"prepare"} | {f"{table}.chunks.merge" for table in DATASETS[dag.dag_id]}
+    assert merging == {"prepare"} | {f"{table}.chunks.merge" for table in TABLES[dag.dag_id]}
     building = {task.task_id: task.pool_slots for task in dag.tasks if task.pool == DBT_POOL.name}
     assert building.pop("dbt.dbt_producer_watcher") == DBT_POOL.slots, "a build writes alone"
     dbt = [task for task in dag.tasks if task.task_id.startswith("dbt.") and task.task_type != "EmptyOperator"]
@@ -78,7 +77,7 @@ def test_writers_of_shared_tables_take_turns_and_nobody_else_waits_for_them(dag:
 
 
 def test_scheduled_runs_go_before_those_that_someone_started(dag: Any) -> None:
-    for table in DATASETS[dag.dag_id]:
+    for table in TABLES[dag.dag_id]:
         for step in ("extract", "load", "merge"):
             task = dag.get_task(f"{table}.chunks.{step}")
             weigh = task.weight_rule.get_weight
@@ -101,14 +100,14 @@ def test_somebody_is_told_once_a_run(dag: Any) -> None:
 
 def test_each_query_of_an_operator_is_labelled_and_bounded(dag: Any) -> None:
     queries = [task for task in dag.tasks if hasattr(task, "configuration") and task.configuration]
-    assert len(queries) == len(DATASETS[dag.dag_id]) + 1
+    assert len(queries) == len(TABLES[dag.dag_id]) + 1
     for task in queries:
         assert task.configuration["labels"].keys() == {"dag", "task", "dataset"}
         assert int(task.configuration["query"]["maximumBytesBilled"]) == Settings.maximum_bytes_billed
 
 
 def test_flow(dag: Any) -> None:
-    for table in DATASETS[dag.dag_id]:
+    for table in TABLES[dag.dag_id]:
         chunks = [f"{table}.chunks.{step}" for step in ("extract", "load", "merge")]
         for before, after in pairwise(["prepare", f"{table}.gate", *chunks, "join"]):
             assert after in dag.get_task(before).downstream_task_ids, f"{before} >> {after}"
@@ -136,7 +135,7 @@ def test_dbt_group_has_what_the_datasets_touch_and_all_that_it_and_its_tests_nee
     shown = {task.task_id.split(".")[1] for task in dag.tasks if task.task_id.startswith("dbt.")}
     shown = {name.removesuffix("_run").removesuffix("_seed") for name in shown}
     wanted: set[str] = set()
-    frontier = [f"source.energy.odre.{table}" for table in DATASETS[dag.dag_id]]
+    frontier = [f"source.energy.odre.{table}" for table in TABLES[dag.dag_id]]
     descendants: set[str] = set()
     while frontier:
         for child in manifest["child_map"][frontier.pop()]:

@@ -46,8 +46,8 @@ class Pipeline:
         run_id = self.api.trigger(dag_id, form)
         return run_id, self.follow({dag_id: run_id})[dag_id]
 
-    def clear(self, dag_id: str, run_id: str, task_ids: list[str] | None = None) -> str:
-        """Clear some tasks of a run, or all of it, and wait until it has run again; its state."""
+    def clear(self, dag_id: str, run_id: str, task_ids: list[str]) -> str:
+        """Clear some tasks of a run, and wait until it has run again; its state."""
         self.api.clear(dag_id, run_id, task_ids)
         # Until the scheduler takes it up, the run shows the end that it had.
         begun = ("queued", "running")

@@ -10,18 +10,12 @@ from local.http import HttpError
 from local.stack import DAGS
 from odre.contracts import read_contract, read_contracts
 from tests.e2e.support import Pipeline, Snapshot
+from tests.warehouse.support import FETCHES
 
 #: The first test waits for the first runs.
 pytestmark = pytest.mark.timeout(1500)
 
 GAS = "stock_quotidien_stockages_gaz"
-
-#: DAG → the groups that bring its datasets.
-INGEST = {
-    "eco2mix_hourly": ["eco2mix_national_tr", "eco2mix_national_cons_def"],
-    "gas_storage_daily": [GAS],
-    "temperature_monthly": ["temperature_quotidienne_regionale"],
-}
 
 
 def test_first_runs_fill_every_table(pipeline: Pipeline, first: Snapshot) -> None:
@@ -55,28 +49,22 @@ def test_a_second_pass_fetches_nothing_and_changes_nothing(pipeline: Pipeline, f
     assert pipeline.follow(runs) == dict.fromkeys(DAGS, "success")
     for dag_id, run_id in runs.items():
         states = pipeline.states(dag_id, run_id)
-        for group in INGEST[dag_id]:
-            assert states[f"{group}.gate"] == {"skipped"}
+        for dataset in FETCHES[dag_id]:
+            assert states[f"{read_contract(dataset).table}.gate"] == {"skipped"}
         assert states["record"] == {"skipped"}
     assert pipeline.snapshot() == first
 
 
-# Clearing the dbt group alone, and each of these in the UI, is of the containers' tests.
-@pytest.mark.parametrize("cleared", ["one model", "one test", "the whole run"])
-def test_what_is_cleared_is_built_again(pipeline: Pipeline, first: Snapshot, cleared: str) -> None:
+@pytest.mark.parametrize("part", ["run", "test"])
+def test_a_part_that_is_cleared_is_built_again(pipeline: Pipeline, first: Snapshot, part: str) -> None:
+    """The dbt group and a whole run, which take minutes: see the tests of the containers, which clear all in the UI."""
     dag_id, run_id = "gas_storage_daily", pipeline.first_runs["gas_storage_daily"]
-    tasks = {
-        "one model": ["dbt.gas_stock_daily.run"],
-        "one test": ["dbt.gas_stock_daily.test"],
-        "the whole run": None,
-    }[cleared]
-    if cleared != "one test":
+    task = f"dbt.gas_stock_daily.{part}"
+    if part == "run":
         pipeline.query("DROP TABLE energy.gas_stock_daily")
     before = pipeline.tries(dag_id, run_id)
-    assert pipeline.clear(dag_id, run_id, tasks) == "success"
-    after = pipeline.tries(dag_id, run_id)
-    whole_run = ["prepare", f"{GAS}.chunks.merge", "dbt.gas_stock_daily.run", "record"]
-    assert not [task for task in tasks or whole_run if after[task] == before[task]]
+    assert pipeline.clear(dag_id, run_id, [task]) == "success"
+    assert pipeline.tries(dag_id, run_id)[task] > before[task]
     assert pipeline.snapshot() == first
 
 

@@ -36,6 +36,13 @@ CONSOLIDATED: Final = "eco2mix-national-cons-def"
 GAS: Final = "stock-quotidien-stockages-gaz"
 TEMPERATURE: Final = "temperature-quotidienne-regionale"
 
+#: DAG → the datasets that it fetches.
+FETCHES: Final = {
+    "eco2mix_hourly": (REAL_TIME, CONSOLIDATED),
+    "gas_storage_daily": (GAS,),
+    "temperature_monthly": (TEMPERATURE,),
+}
+
 MARTS: Final = (
     "power_steps",
     "power_revisions",

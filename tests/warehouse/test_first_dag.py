@@ -12,10 +12,10 @@ from odre.contracts import read_contract
 from odre.transform import selection
 from tests.warehouse.support import (
     CONSOLIDATED,
+    FETCHES,
     GAS,
     MARTS,
     REAL_TIME,
-    TEMPERATURE,
     Row,
     TestWarehouse,
     every,
@@ -46,18 +46,18 @@ def rows_of(dataset: str) -> list[Row]:
 
 
 @pytest.mark.parametrize(
-    ("datasets", "marts"),
+    ("dag_id", "marts"),
     [
-        ((REAL_TIME, CONSOLIDATED), {"power_steps", "energy_mix_daily", "energy_mix_detail_daily"}),
-        ((GAS,), {"gas_stock_daily"}),
-        ((TEMPERATURE,), {"temperature_daily"}),
+        ("eco2mix_hourly", {"power_steps", "energy_mix_daily", "energy_mix_detail_daily"}),
+        ("gas_storage_daily", {"gas_stock_daily"}),
+        ("temperature_monthly", {"temperature_daily"}),
     ],
-    ids=["electricity", "gas", "temperature"],
 )
 def test_a_dag_builds_its_marts_first(
-    new_warehouse: Callable[[str], TestWarehouse], datasets: tuple[str, ...], marts: set[str]
+    new_warehouse: Callable[[str], TestWarehouse], dag_id: str, marts: set[str]
 ) -> None:
-    warehouse = new_warehouse(f"first_{len(marts)}_{datasets[0][:3]}_")
+    datasets = FETCHES[dag_id]
+    warehouse = new_warehouse(f"first_{dag_id}_")
     for dataset in datasets:
         warehouse.land(dataset, rows_of(dataset))
     warehouse.dbt("parse")

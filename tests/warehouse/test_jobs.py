@@ -15,7 +15,7 @@ from emulators.odre.source import MemorySource
 from odre.restore import Restore
 from odre.transform import BuildGateOperator
 from tests.warehouse.ingest import DAY, Pipeline, TaskInstance, gas
-from tests.warehouse.support import CONSOLIDATED, GAS, REAL_TIME, TEMPERATURE, DbtFailed
+from tests.warehouse.support import FETCHES, GAS, DbtFailed
 
 BOUND = 123_456_789
 
@@ -140,16 +140,9 @@ def test_a_day_of_builds_has_one_with_all_data_tests(bounded: Pipeline) -> None:
     assert data_tests(all="1", cleared="1") == "all"
 
 
-@pytest.mark.parametrize(
-    ("dag_id", "datasets"),
-    [
-        ("eco2mix_hourly", [REAL_TIME, CONSOLIDATED]),
-        ("gas_storage_daily", [GAS]),
-        ("temperature_monthly", [TEMPERATURE]),
-    ],
-)
+@pytest.mark.parametrize(("dag_id", "datasets"), FETCHES.items())
 def test_the_marts_of_each_dag_are_behind_until_its_own_build_is_on_record(
-    pipeline: Pipeline, dag_id: str, datasets: list[str]
+    pipeline: Pipeline, dag_id: str, datasets: tuple[str, ...]
 ) -> None:
     house = pipeline.house
     with DAG(dag_id):
