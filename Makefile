@@ -15,7 +15,7 @@ LOCAL = @$(or $(PYTHON),false) $(FITS) || { \
 	echo "error: $(or $(PYTHON),Nothing on the path) is no Python 3.11 or 3.12: install one, or name it with PYTHON=…" >&2; exit 1; }; \
 	PYTHONPATH=plugins exec $(PYTHON) -m local
 
-.PHONY: help demo run sql docs dashboard looker-url check-source restore up down logs password trigger test test-faults test-compose bench lint lock clean \
+.PHONY: help demo run sql docs dashboard looker-url check-source restore up down logs password trigger test test-faults test-browser test-compose bench lint lock clean \
 	audit plan apply destroy deploy
 
 help: ## This list
@@ -65,6 +65,9 @@ test: ## Unit, DAG, warehouse and end-to-end tests; TESTS=<path> for some
 
 test-faults: ## Crashes of tasks and servers, bad input, runs at the same time, messages; TESTS=<path> for some
 	$(LOCAL) test-faults
+
+test-browser: ## The dashboard's page in Chromium, where there is one; TESTS=<path> for some
+	$(LOCAL) test-browser
 
 test-compose: ## The containers and the web UI, with a Docker engine; TESTS=<path> for some
 	$(LOCAL) test-compose

@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -29,8 +29,13 @@ from local.stack import DAGS, DBT_PLACES, DBT_PROJECT, USER, VARIABLES, Ports, S
 from local.warehouse import Warehouse
 from odre.settings import Settings
 
-#: What ``make test-faults`` runs, and ``make test`` does not.
+#: What ``make test-faults``, ``make test-browser`` and ``make test-compose`` run, and ``make test`` does not.
 FAULTS: Final = ("tests/faults", "tests/watch")
+BROWSER: Final = ("tests/browser",)
+COMPOSE: Final = ("tests/compose",)
+
+#: Where files of tests take minutes.
+LONGEST: Final = ("tests/e2e", "tests/warehouse")
 
 
 def demo() -> int:
@@ -257,17 +262,24 @@ def restore() -> int:
 
 
 def test() -> int:
-    """Run the tests but those of faults, alerts and containers; ``TESTS`` names some of them."""
-    elsewhere = (*FAULTS, "tests/compose")
-    return _pytest("test", ["tests", *(f"--ignore={folder}" for folder in elsewhere)])
+    """Run the tests that no other command runs; ``TESTS`` names some of them."""
+    folders = {f"tests/{file.parent.name}" for file in (ROOT / "tests").glob("*/test_*.py")}
+    folders -= {*FAULTS, *BROWSER, *COMPOSE}
+    # The longest first: the many short files level what each worker has to do in the end.
+    return _pytest("test", sorted(folders, key=lambda folder: (folder not in LONGEST, folder)))
 
 
 def test_faults() -> int:
     """Run the tests of crashes, bad input, what goes on at the same time and alerts; ``TESTS`` names some of them."""
-    return _pytest("test-faults", list(FAULTS))
+    return _pytest("test-faults", FAULTS)
 
 
-def _pytest(state: str, every: list[str]) -> int:
+def test_browser() -> int:
+    """Run the tests of the dashboard's page in Chromium; ``TESTS`` names some of them."""
+    return _pytest("test-browser", BROWSER)
+
+
+def _pytest(state: str, every: Sequence[str]) -> int:
     python = environments.ensure_airflow(tools=True)
     environments.ensure_emulators()
     with Stack(Source.generated(), Ports.free(), LOCAL / state) as stack:
@@ -356,7 +368,7 @@ def trigger() -> int:
 def test_compose() -> int:
     """Run the tests of the containers and of the web UI; ``TESTS`` names some of them."""
     python = environments.ensure_airflow(tools=True)
-    chosen = os.environ.get("TESTS", "").split() or ["tests/compose"]
+    chosen = os.environ.get("TESTS", "").split() or COMPOSE
     return environments.run_in(
         python, "pytest", f"--basetemp={LOCAL / 'test-compose'}", *chosen, environment=dict(os.environ)
     )
@@ -461,6 +473,7 @@ COMMANDS: Final[dict[str, Callable[[], int]]] = {
     "restore": restore,
     "test": test,
     "test-faults": test_faults,
+    "test-browser": test_browser,
     "bench": bench,
     "up": up,
     "down": down,

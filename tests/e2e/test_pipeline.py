@@ -57,7 +57,7 @@ def test_a_second_pass_fetches_nothing_and_changes_nothing(pipeline: Pipeline, f
 
 @pytest.mark.parametrize("part", ["run", "test"])
 def test_a_part_that_is_cleared_is_built_again(pipeline: Pipeline, first: Snapshot, part: str) -> None:
-    """The dbt group and a whole run, which take minutes: see the tests of the containers, which clear all in the UI."""
+    """The dbt group and a whole run take minutes: the tests of the containers clear both, in the UI."""
     dag_id, run_id = "gas_storage_daily", pipeline.first_runs["gas_storage_daily"]
     task = f"dbt.gas_stock_daily.{part}"
     if part == "run":

@@ -77,7 +77,7 @@ def test_the_makefiles_commands_are_run() -> None:
     (ci,) = [parsed(path) for path in WORKFLOWS if path.stem == "ci"]
     targets = ci["jobs"]["make"]["strategy"]["matrix"]["target"]
     assert set(targets) <= set(COMMANDS)
-    assert {"lint", "test", "test-faults", "test-compose", "audit"} == set(targets)
+    assert {"lint", "test", "test-faults", "test-browser", "test-compose", "audit"} == set(targets)
     named = {name for path in WORKFLOWS for name in re.findall(r"\bmake ([a-z][a-z-]+)", path.read_text())}
     assert named <= set(COMMANDS)
 
