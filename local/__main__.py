@@ -263,7 +263,7 @@ def restore() -> int:
 
 def test() -> int:
     """Run the tests that no other command runs; ``TESTS`` names some of them."""
-    folders = {f"tests/{file.parent.name}" for file in (ROOT / "tests").glob("*/test_*.py")}
+    folders = {"/".join(file.relative_to(ROOT).parts[:2]) for file in (ROOT / "tests").rglob("test_*.py")}
     folders -= {*FAULTS, *BROWSER, *COMPOSE}
     # The longest first: the many short files level what each worker has to do in the end.
     return _pytest("test", sorted(folders, key=lambda folder: (folder not in LONGEST, folder)))

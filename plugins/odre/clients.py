@@ -1,6 +1,6 @@
 """Google's clients for the commands that run outside of Airflow, and so without its connections.
 
-Pure: no Airflow import.
+No Airflow: the environment alone says where they are.
 """
 
 from __future__ import annotations

@@ -75,13 +75,6 @@ class Pipeline:
         assert set().union(*states.values()) <= ENDED
         return states
 
-    def tries(self, dag_id: str, run_id: str) -> dict[str, int]:
-        """Task → how often it was tried in a run, the sum over its instances."""
-        tries: dict[str, int] = {}
-        for task in self.api.tasks(dag_id, run_id):
-            tries[task["task_id"]] = tries.get(task["task_id"], 0) + task["try_number"]
-        return tries
-
     def error(self, dag_id: str, run_id: str, task_id: str) -> str:
         """The last error in a task's log."""
         task = next(task for task in self.api.tasks(dag_id, run_id) if task["task_id"] == task_id)
@@ -90,6 +83,14 @@ class Pipeline:
     def snapshot(self) -> Snapshot:
         """Rows and hash of each raw table and mart."""
         return snapshot(self.stack.warehouse)
+
+
+def tries(api: AirflowApi, dag_id: str, run_id: str) -> dict[str, int]:
+    """Task → how often it was tried in a run, the sum over its instances."""
+    found: dict[str, int] = {}
+    for task in api.tasks(dag_id, run_id):
+        found[task["task_id"]] = found.get(task["task_id"], 0) + task["try_number"]
+    return found
 
 
 def snapshot(warehouse: Warehouse) -> Snapshot:

@@ -9,7 +9,7 @@ import pytest
 from local.http import HttpError
 from local.stack import DAGS
 from odre.contracts import read_contract, read_contracts
-from tests.e2e.support import Pipeline, Snapshot
+from tests.e2e.support import Pipeline, Snapshot, tries
 from tests.warehouse.support import FETCHES
 
 #: The first test waits for the first runs.
@@ -62,9 +62,9 @@ def test_a_part_that_is_cleared_is_built_again(pipeline: Pipeline, first: Snapsh
     task = f"dbt.gas_stock_daily.{part}"
     if part == "run":
         pipeline.query("DROP TABLE energy.gas_stock_daily")
-    before = pipeline.tries(dag_id, run_id)
+    before = tries(pipeline.api, dag_id, run_id)
     assert pipeline.clear(dag_id, run_id, [task]) == "success"
-    assert pipeline.tries(dag_id, run_id)[task] > before[task]
+    assert tries(pipeline.api, dag_id, run_id)[task] > before[task]
     assert pipeline.snapshot() == first
 
 

@@ -15,6 +15,7 @@ from typing import ClassVar
 
 import pytest
 
+from local import __main__ as commands
 from local import environments, lists
 from local.basics import ROOT, LocalError, clean_environment
 from local.environments import stamp_of, uv_settings
@@ -55,6 +56,15 @@ def shows_query(tmp_path: Path) -> str:
 def test_a_query_reaches_the_command_as_it_was_typed(sql: str, shows_query: str) -> None:
     assert make("sql", f"SQL={sql}", f"PYTHON={shows_query}").stdout == sql
     assert make("sql", f"PYTHON={shows_query}", SQL=sql).stdout == sql
+
+
+def test_each_folder_of_tests_is_run_by_one_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    run: list[str] = list(commands.COMPOSE)
+    monkeypatch.setattr(commands, "_pytest", lambda _, every: run.extend(every))
+    for command in (commands.test, commands.test_faults, commands.test_browser):
+        command()
+    there = {file.parent for file in (ROOT / "tests").rglob("test_*.py")}
+    assert sorted(run) == sorted(str(folder.relative_to(ROOT)) for folder in there)
 
 
 def test_make_alone_lists_the_commands() -> None:
