@@ -352,7 +352,11 @@ def publish(
 def test_the_task_publishes_each_build_once(
     built: TestWarehouse, publish: Callable[[], tuple[storage.Blob, dict[str, Any]]]
 ) -> None:
+    before = {job.job_id for job in built.client.list_jobs(all_users=True)}
     blob, made = publish()
+    labels = [job.labels for job in built.client.list_jobs(all_users=True) if job.job_id not in before]
+    # No DAG runs the task here: it is Airflow's name for that, and not the page's.
+    assert {each["dag"] for each in labels} == {"adhoc_airflow"}
     assert blob.content_type == "text/html"
     assert (made["sample"], made["period"]["name"]) == (True, "last-365")
     assert made["header"] == shown(fresh(built), "last-365")["header"]
