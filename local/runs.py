@@ -24,6 +24,9 @@ DUE: Final = 60.0
 #: Seconds without news after which a line tells that work goes on.
 SILENCE: Final = 15.0
 
+#: Seconds between two looks at the runs.
+RUNS_EVERY: Final = 2.0
+
 #: Seconds between two looks at a run's tasks: they are a hundred, and Airflow works at the runs with the same cores.
 TASKS_EVERY: Final = 4.0
 
@@ -77,7 +80,7 @@ class Follower:
                     self._look(dag_id)
             if time.monotonic() - self._last_line > SILENCE and self._progress:
                 self._say("; ".join(f"{dag_id} {text}" for dag_id, text in self._progress.items()))
-            time.sleep(1)
+            time.sleep(RUNS_EVERY)
         return set(self.states.values()) == {"success"}
 
     def _look(self, dag_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -44,3 +45,8 @@ def standin() -> Iterator[ServeSource]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """First the end-to-end tests: they take longest, and wait for Airflow while the other files go beside them."""
     items.sort(key=lambda item: _ROOT / "tests" / "e2e" not in item.path.parents)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported (Airflow, dbt) stays: it is not looked through for garbage again and again."""
+    gc.freeze()

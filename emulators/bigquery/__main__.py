@@ -7,6 +7,7 @@ request that comes while it initialises could break it.
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib.util
 import os
 import sys
@@ -73,6 +74,9 @@ def main() -> None:
     except corrections.CorrectionFailed as error:
         raise SystemExit(str(error)) from None
     database.connection()
+    # Each query makes thousands of nodes that refer to each other. What was imported is not looked through for them.
+    gc.freeze()
+    gc.set_threshold(50_000)
     grpc_server, _ = server.start(arguments.host, arguments.grpc_port)
     uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning", access_log=False)
     grpc_server.stop(None)

@@ -132,8 +132,29 @@ CORRECTIONS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
 """,
         ),
     ),
-    # What is written as DuckDB's SQL is a copy already, which need not be copied for it.
+    # Without a join that names no condition there is no array to unnest: no table need be copied to look for one.
+    "local_bigquery.sql.dialect": (
+        (
+            "        def reset(self):\n",
+            (
+                "        def _implicit_unnests_to_explicit(self, this):\n"
+                '            if all(join.args.get("on") for join in this.args.get("joins") or ()):\n'
+                "                return this\n"
+                "            return super()._implicit_unnests_to_explicit(this)\n\n"
+                "        def reset(self):\n"
+            ),
+        ),
+    ),
+    # What is written as DuckDB's SQL is a copy already, which need not be copied for it; and where a statement is
+    # copied, the place of each of its words is a flat dictionary.
     "local_bigquery.sql.translate": (
+        (
+            "import sqlglot\nfrom sqlglot import exp\n",
+            (
+                "import copy\n\nimport sqlglot\nfrom sqlglot import exp\nfrom sqlglot.expressions import core\n\n"
+                "core.deepcopy = lambda value: dict(value) if type(value) is dict else copy.deepcopy(value)\n"
+            ),
+        ),
         ("    return tree.sql(dialect=DuckDBDialect), {", "    return tree.sql(dialect=DuckDBDialect, copy=False), {"),
     ),
     # SET (a) = (SELECT AS STRUCT …): the target is in parentheses, and each field is the value of one variable.

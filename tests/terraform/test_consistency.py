@@ -8,6 +8,7 @@ import re
 import pytest
 
 from local.lists import composer_packages
+from local.stack import shared_settings
 from local.warehouse import DAY_MS
 from odre.settings import DBT_PROFILE, POOLS, Settings, dbt_target
 from tests.terraform.hcl import ROOT, TERRAFORM, default, local, parsed
@@ -130,6 +131,16 @@ def test_secrets_are_looked_up_by_the_names_of_the_connections_that_the_code_use
     assert secret == prefix
     runbook = (ROOT / "docs" / "runbooks" / "rotate-api-key.md").read_text()
     assert f"{prefix}-odre_default" in runbook
+
+
+def test_composer_sets_cosmos_as_this_machine_does() -> None:
+    ours = {name: value for name, value in shared_settings().items() if name.startswith("AIRFLOW__COSMOS__")}
+    composers = {
+        f"AIRFLOW__COSMOS__{name.removeprefix('cosmos-').upper()}": value
+        for name, value in local("composer", "airflow_settings").items()
+        if name.startswith("cosmos-")
+    }
+    assert composers == ours
 
 
 @pytest.mark.parametrize("alert", local("monitoring", "alerts"))

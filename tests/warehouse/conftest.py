@@ -18,7 +18,7 @@ from odre.contracts import read_contracts
 from tests.conftest import ServeSource
 from tests.environment import emulators_installed
 from tests.warehouse.ingest import Pipeline
-from tests.warehouse.support import ROOT, TestWarehouse
+from tests.warehouse.support import ROOT, NewWarehouse, TestWarehouse
 
 
 @pytest.fixture(scope="package")
@@ -30,16 +30,22 @@ def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture(scope="module")
-def new_warehouse(
-    emulators: Stack, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], TestWarehouse]]:
-    """Makes a warehouse with empty tables behind a prefix. It goes with its module: each table costs every query."""
-    workdir = tmp_path_factory.mktemp("dbt")
-    made = []
+@pytest.fixture(scope="package")
+def dbt_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where dbt keeps what it parsed of the project, for each name of a warehouse."""
+    return tmp_path_factory.mktemp("dbt")
 
-    def new(prefix: str) -> TestWarehouse:
-        made.append(TestWarehouse(prefix, emulators.warehouse.bigquery, workdir).create())
+
+@pytest.fixture(scope="module")
+def new_warehouse(emulators: Stack, dbt_state: Path) -> Iterator[NewWarehouse]:
+    """Makes a warehouse with empty tables. It goes with its module: each table costs every query.
+
+    Each module's have the same names, for which dbt has the project parsed already.
+    """
+    made: list[TestWarehouse] = []
+
+    def new() -> TestWarehouse:
+        made.append(TestWarehouse(f"test_{len(made) + 1}_", emulators.warehouse.bigquery, dbt_state).create())
         return made[-1]
 
     yield new
@@ -57,9 +63,9 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="module")
-def house(new_warehouse: Callable[[str], TestWarehouse], request: pytest.FixtureRequest) -> TestWarehouse:
+def house(new_warehouse: NewWarehouse) -> TestWarehouse:
     """A warehouse of the module's own."""
-    return new_warehouse(f"{request.module.__name__.rpartition('test_')[2]}_")
+    return new_warehouse()
 
 
 @pytest.fixture

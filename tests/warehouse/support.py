@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -258,6 +258,10 @@ class TestWarehouse:
             )[0]
             for mart in marts
         }
+
+
+#: Makes a warehouse: the fixture ``new_warehouse``.
+NewWarehouse = Callable[[], TestWarehouse]
 
 
 def _pieces(body: bytes) -> Iterator[bytes]:

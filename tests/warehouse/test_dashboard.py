@@ -26,7 +26,7 @@ from energy_dashboard.queries import SOURCES
 from local.stack import Stack
 from odre.contracts import read_contracts
 from tests.environment import variables
-from tests.warehouse.support import TestWarehouse
+from tests.warehouse.support import NewWarehouse, TestWarehouse
 
 ANCHOR = datetime(2026, 2, 19, 12, 7, tzinfo=UTC)
 BUILT_AT = datetime(2026, 2, 19, 12, 30, tzinfo=UTC)
@@ -280,10 +280,10 @@ def test_a_year_is_there_within_the_time_that_a_page_has(built: TestWarehouse, d
 
 
 def test_a_warehouse_without_marts_is_told_from_one_that_is_silent(
-    new_warehouse: Callable[[str], TestWarehouse],
+    new_warehouse: NewWarehouse,
 ) -> None:
     with pytest.raises(MartsAbsent):
-        fresh(new_warehouse("empty_")).answer("2025")
+        fresh(new_warehouse()).answer("2025")
 
 
 # The same as a file.
@@ -310,13 +310,13 @@ def test_a_file_has_the_figures_of_its_period_inside(built: TestWarehouse, tmp_p
 
 @pytest.mark.parametrize(("period", "message"), [("2025-13", "no such day"), ("2025", "no marts")])
 def test_a_file_that_cannot_be_is_said_in_a_line(
-    new_warehouse: Callable[[str], TestWarehouse],
+    new_warehouse: NewWarehouse,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     period: str,
     message: str,
 ) -> None:
-    with variables(new_warehouse("none_").environment):
+    with variables(new_warehouse().environment):
         assert command.main([period, str(tmp_path / "energy.html")]) == 1
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 import pytest
@@ -16,8 +15,8 @@ from tests.warehouse.support import (
     GAS,
     MARTS,
     REAL_TIME,
+    NewWarehouse,
     Row,
-    TestWarehouse,
     every,
     power_row,
     seeded,
@@ -53,11 +52,9 @@ def rows_of(dataset: str) -> list[Row]:
         ("temperature_monthly", {"temperature_daily"}),
     ],
 )
-def test_a_dag_builds_its_marts_first(
-    new_warehouse: Callable[[str], TestWarehouse], dag_id: str, marts: set[str]
-) -> None:
+def test_a_dag_builds_its_marts_first(new_warehouse: NewWarehouse, dag_id: str, marts: set[str]) -> None:
     datasets = FETCHES[dag_id]
-    warehouse = new_warehouse(f"first_{dag_id}_")
+    warehouse = new_warehouse()
     for dataset in datasets:
         warehouse.land(dataset, rows_of(dataset))
     warehouse.dbt("parse")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -19,7 +18,7 @@ from emulators.odre.generate import generate
 from emulators.odre.source import Dataset
 from odre.contracts import read_contract
 from tests.warehouse.cost import Partitioned, bytes_read
-from tests.warehouse.support import CONSOLIDATED, REAL_TIME, TestWarehouse
+from tests.warehouse.support import CONSOLIDATED, REAL_TIME, NewWarehouse, TestWarehouse
 
 ANCHOR = datetime(2026, 1, 15, 12, tzinfo=UTC)
 #: Five weeks later a month was consolidated, and figures restated.
@@ -107,9 +106,9 @@ def shown() -> dict[str, Dataset]:
 
 
 @pytest.fixture(scope="module")
-def history(new_warehouse: Callable[[str], TestWarehouse], shown: dict[str, Dataset]) -> TestWarehouse:
+def history(new_warehouse: NewWarehouse, shown: dict[str, Dataset]) -> TestWarehouse:
     """All of it landed and built, with the data tests."""
-    house = new_warehouse("history_")
+    house = new_warehouse()
     for dataset in shown.values():
         house.land_all_of(dataset)
     house.dbt(*BUILD, "--exclude", *STATISTICS)
@@ -245,9 +244,9 @@ def test_nothing_is_revised_that_was_shown_once(history: TestWarehouse) -> None:
 
 
 @pytest.fixture(scope="module")
-def three_months(new_warehouse: Callable[[str], TestWarehouse], shown: dict[str, Dataset]) -> TestWarehouse:
+def three_months(new_warehouse: NewWarehouse, shown: dict[str, Dataset]) -> TestWarehouse:
     """The last three months alone, built."""
-    house = new_warehouse("months_")
+    house = new_warehouse()
     house.land_all_of(since(shown[REAL_TIME], ANCHOR - timedelta(days=92)))
     house.dbt(*BUILD_STEPS)
     return house

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from tests.warehouse.support import CONSOLIDATED, PARIS, REAL_TIME, Row, TestWarehouse, every, power_row
+from tests.warehouse.support import CONSOLIDATED, PARIS, REAL_TIME, NewWarehouse, Row, TestWarehouse, every, power_row
 
 TABLES = ("power_steps", "power_revisions")
 STEPS = ("run", "--select", *TABLES)
@@ -97,9 +97,9 @@ MAY = [("2024-05-01", "2024-06-01")]
 
 
 @pytest.fixture(scope="module")
-def history(new_warehouse: Callable[[str], TestWarehouse]) -> History:
+def history(new_warehouse: NewWarehouse) -> History:
     """Built on empty tables first; the tests go on from each other."""
-    made = History(new_warehouse("steps_"))
+    made = History(new_warehouse())
     made.warehouse.dbt("run", "--select", "staging")
     assert made.build() == EVERYTHING
     return made

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
 import pytest
 
 from emulators.odre.generate import Effect, generate
-from tests.warehouse.support import TestWarehouse
+from tests.warehouse.support import NewWarehouse, TestWarehouse
 
 #: What a production follows. Steps are megawatts, days 24 of them: a slope of 24 MWh for each MW.
 SLOPE: Final = Effect("nucleaire", slope=-400.0, level=30_000.0, noise=900.0)
@@ -20,9 +19,9 @@ SEASON: Final = Effect("bioenergies_biomasse", seasonal=800.0, level=3_000.0, no
 
 
 @pytest.fixture(scope="module")
-def planted(new_warehouse: Callable[[str], TestWarehouse]) -> TestWarehouse:
+def planted(new_warehouse: NewWarehouse) -> TestWarehouse:
     """Three years with the four effects, landed and built. Of a hundred seeds five find something where nothing is."""
-    warehouse = new_warehouse("planted_")
+    warehouse = new_warehouse()
     anchor = datetime(2024, 2, 20, 9, 7, tzinfo=UTC)
     for dataset in generate(anchor, years=3, seed=1, effects=(SLOPE, LAG, NOTHING, SEASON)):
         warehouse.land_all_of(dataset)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -10,13 +9,13 @@ import pandas as pd
 import pytest
 
 from emulators.odre.folder import FolderSource
-from tests.warehouse.support import MARTS, TestWarehouse
+from tests.warehouse.support import MARTS, NewWarehouse, TestWarehouse
 
 
 @pytest.fixture(scope="module")
-def real(new_warehouse: Callable[[str], TestWarehouse], real_data: Path) -> TestWarehouse:
+def real(new_warehouse: NewWarehouse, real_data: Path) -> TestWarehouse:
     """The extracts landed and built, every data test included."""
-    warehouse = new_warehouse("real_")
+    warehouse = new_warehouse()
     source = FolderSource(real_data)
     for identifier in source.identifiers():
         served = source.dataset(identifier, refresh=False)

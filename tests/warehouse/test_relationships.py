@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from google.cloud import bigquery
 
-from tests.warehouse.support import TestWarehouse
+from tests.warehouse.support import NewWarehouse, TestWarehouse
 
 SOURCES: Final = ("nuclear", "wind", "solar", "hydro", "gas", "coal", "oil", "bioenergy")
 BORDERS: Final = ("england", "spain", "italy", "switzerland", "germany_belgium")
@@ -101,13 +101,13 @@ def days() -> Frame:
 
 
 @pytest.fixture(scope="module")
-def made(new_warehouse: Callable[[str], TestWarehouse], days: Frame) -> TestWarehouse:
-    return build(new_warehouse("statistics_"), days)
+def made(new_warehouse: NewWarehouse, days: Frame) -> TestWarehouse:
+    return build(new_warehouse(), days)
 
 
 @pytest.fixture(scope="module")
-def three_months(new_warehouse: Callable[[str], TestWarehouse]) -> TestWarehouse:
-    return build(new_warehouse("three_months_"), made_days("2023-01-01", "2023-03-31"))
+def three_months(new_warehouse: NewWarehouse) -> TestWarehouse:
+    return build(new_warehouse(), made_days("2023-01-01", "2023-03-31"))
 
 
 def table(warehouse: TestWarehouse, sql: str) -> Frame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -14,6 +13,7 @@ from tests.warehouse.support import (
     REAL_TIME,
     TEMPERATURE,
     DbtFailed,
+    NewWarehouse,
     Row,
     TestWarehouse,
     every,
@@ -64,9 +64,9 @@ def temperature_rows() -> list[Row]:
 
 
 @pytest.fixture(scope="module")
-def small(new_warehouse: Callable[[str], TestWarehouse]) -> TestWarehouse:
+def small(new_warehouse: NewWarehouse) -> TestWarehouse:
     """All traps in one warehouse, after a build on empty tables that must not fail either, with every unit test."""
-    warehouse = new_warehouse("small_")
+    warehouse = new_warehouse()
     warehouse.dbt("build")
     # These say of each question that there is not enough data.
     assert {mart for mart, (rows, _) in warehouse.state().items() if rows} == {

@@ -33,9 +33,10 @@ locals {
       config_prefix    = null
       sep              = "-"
     })
-    "celery-worker_concurrency"     = tostring(local.worker_concurrency)
-    "cosmos-enable_telemetry"       = "False"
-    "usage_data_collection-enabled" = "False"
+    "celery-worker_concurrency"            = tostring(local.worker_concurrency)
+    "cosmos-enable_telemetry"              = "False"
+    "cosmos-enable_watcher_reliable_retry" = "False"
+    "usage_data_collection-enabled"        = "False"
   }
 
   # The list that the image of docker-compose.yaml installs too, less what Composer's image brings. A pin is a line that
