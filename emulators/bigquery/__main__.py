@@ -74,7 +74,7 @@ def main() -> None:
     except corrections.CorrectionFailed as error:
         raise SystemExit(str(error)) from None
     database.connection()
-    # Each query makes thousands of nodes that refer to each other. What was imported is not looked through for them.
+    # Each query makes thousands of nodes that refer to each other: the collector comes seldom, and not to the imports.
     gc.freeze()
     gc.set_threshold(50_000)
     grpc_server, _ = server.start(arguments.host, arguments.grpc_port)

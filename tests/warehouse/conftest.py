@@ -30,22 +30,18 @@ def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture(scope="package")
-def dbt_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where dbt keeps what it parsed of the project, for each name of a warehouse."""
-    return tmp_path_factory.mktemp("dbt")
-
-
 @pytest.fixture(scope="module")
-def new_warehouse(emulators: Stack, dbt_state: Path) -> Iterator[NewWarehouse]:
+def new_warehouse(emulators: Stack) -> Iterator[NewWarehouse]:
     """Makes a warehouse with empty tables. It goes with its module: each table costs every query.
 
     Each module's have the same names, for which dbt has the project parsed already.
     """
+    workdir = emulators.state / "dbt"
+    workdir.mkdir(exist_ok=True)
     made: list[TestWarehouse] = []
 
     def new() -> TestWarehouse:
-        made.append(TestWarehouse(f"test_{len(made) + 1}_", emulators.warehouse.bigquery, dbt_state).create())
+        made.append(TestWarehouse(f"test_{len(made) + 1}_", emulators.warehouse.bigquery, workdir).create())
         return made[-1]
 
     yield new

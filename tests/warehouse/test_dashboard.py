@@ -279,9 +279,7 @@ def test_a_year_is_there_within_the_time_that_a_page_has(built: TestWarehouse, d
     assert seconds(lambda: dashboard.answer("last-365"), 40)[37] < 0.3
 
 
-def test_a_warehouse_without_marts_is_told_from_one_that_is_silent(
-    new_warehouse: NewWarehouse,
-) -> None:
+def test_a_warehouse_without_marts_is_told_from_one_that_is_silent(new_warehouse: NewWarehouse) -> None:
     with pytest.raises(MartsAbsent):
         fresh(new_warehouse()).answer("2025")
 
