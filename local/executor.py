@@ -17,6 +17,9 @@ MODULES: Final = (
     # Each model that is built on its own, as after a clear, is a dbt command in its task.
     "dbt.cli.main",
     "dbt.adapters.bigquery",
+    # Each task loads Airflow's plugins; what those of ours and Cosmos's import takes longer than the rest of them.
+    "fastapi",
+    "cosmos.plugin.airflow3",
 )
 
 

@@ -48,5 +48,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported (Airflow, dbt) stays: it is not looked through for garbage again and again."""
+    """What was imported (Airflow, dbt) stays: it is not looked through for garbage again and again.
+
+    What a dbt command makes of its manifest stays as long as the command: the collector comes seldom.
+    """
     gc.freeze()
+    gc.set_threshold(50_000)
