@@ -13,7 +13,7 @@ import os
 import sys
 from pathlib import Path
 
-from emulators.bigquery import corrections
+from emulators.bigquery import catalogue, corrections
 
 EXTENSIONS = ("ducklake", "icu", "spatial")
 
@@ -74,6 +74,7 @@ def main() -> None:
     except corrections.CorrectionFailed as error:
         raise SystemExit(str(error)) from None
     database.connection()
+    catalogue.remember()
     # Each query makes thousands of nodes that refer to each other: the collector comes seldom, and not to the imports.
     gc.freeze()
     gc.set_threshold(50_000)

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import spec_from_file_location
+from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Final
 
@@ -132,8 +134,44 @@ CORRECTIONS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
 """,
         ),
     ),
-    # Without a join that names no condition there is no array to unnest: no table need be copied to look for one.
+    # A job is saved anew in each of its states: to insert it in its own place takes twice as long as to change it.
+    "local_bigquery.jobs.store": (
+        (
+            '    execute(\n        "INSERT OR REPLACE INTO emulator.jobs VALUES (?, ?, ?, ?, ?, ?)",\n        [\n',
+            "    values = list(\n        [\n",
+        ),
+        (
+            "        ],\n    )\n    return job\n",
+            """\
+        ],
+    )
+    known = fetch(
+        "UPDATE emulator.jobs SET parent_job_id = $3, state = $4, creation_time = $5, resource = $6 "
+        "WHERE project_id = $1 AND job_id = $2 RETURNING true",
+        values,
+    )
+    if not known:
+        execute("INSERT INTO emulator.jobs VALUES (?, ?, ?, ?, ?, ?)", values)
+    return job
+""",
+        ),
+    ),
+    # Without a join that names no condition there is no array to unnest: no table need be copied to look for one. And a
+    # compiled node has no descendants of the emulator's own: nodes that neither dialect knows take their places.
     "local_bigquery.sql.dialect": (
+        (
+            'class TableMacro(exp.Expression):\n    arg_types = {"this": True}\n',
+            "TableMacro = exp.RowFormatSerdeProperty\n",
+        ),
+        (
+            'class DropPrimaryKey(exp.DropPrimaryKey):\n    arg_types = {"exists": False}\n',
+            "DropPrimaryKey = exp.DropPrimaryKey\n",
+        ),
+        ("self.expression(DropPrimaryKey(exists=exists))", "DropPrimaryKey(exists=exists)"),
+        (
+            'class AlterColumnOptions(exp.Expression):\n    arg_types = {"this": True, "expressions": True}\n',
+            "AlterColumnOptions = exp.AlterSortKey\n",
+        ),
         (
             "        def reset(self):\n",
             (
@@ -180,6 +218,23 @@ CORRECTIONS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     ),
 }
 
+#: What stays Python where the rest of sqlglot is compiled, with the packages' modules: the parsers and generators that
+#: the emulator's own descend from, since no class of Python's descends from a compiled one, and what refers to them.
+INTERPRETED: Final = (
+    "sqlglot.parser",
+    "sqlglot.parsers",
+    "sqlglot.generator",
+    "sqlglot.generators",
+    "sqlglot.expressions.builders",
+    "sqlglot.lineage",
+    "sqlglot.optimizer.isolate_table_selects",
+    "sqlglot.optimizer.normalize_identifiers",
+    "sqlglot.optimizer.qualify",
+    "sqlglot.optimizer.qualify_columns",
+    "sqlglot.optimizer.qualify_tables",
+    "sqlglot.optimizer.simplify",
+)
+
 
 class CorrectionFailed(ImportError):
     """A module of the emulator does not hold the text that a correction replaces."""
@@ -212,19 +267,24 @@ class CorrectingLoader(SourceFileLoader):
 
 
 class CorrectingFinder(MetaPathFinder):
-    """Finds the modules that need a correction, and leaves all others to Python."""
+    """Finds the modules that need a correction or are not to be compiled, and leaves all others to Python."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The spec of a module to correct, with a loader that corrects it."""
-        if fullname not in CORRECTIONS:
+        """The spec of a module to correct, with a loader that corrects it; of one to interpret, its source's."""
+        interpreted = fullname in INTERPRETED or fullname.rpartition(".")[0] in INTERPRETED
+        if not (interpreted or fullname in CORRECTIONS):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is None or spec.origin is None:
             return None
-        spec.loader = CorrectingLoader(fullname, spec.origin)
-        return spec
+        if fullname in CORRECTIONS:
+            spec.loader = CorrectingLoader(fullname, spec.origin)
+            return spec
+        if spec.origin.endswith(".py"):
+            return spec
+        return spec_from_file_location(fullname, Path(spec.origin).with_name(f"{fullname.rpartition('.')[2]}.py"))
 
 
 def install() -> None:

@@ -1,4 +1,4 @@
-"""What the emulator says of its catalogue, which `emulators/bigquery/corrections.py` has it read in another way."""
+"""What the emulator says of its catalogue: `emulators/bigquery` has it read in another way, and remembered."""
 
 from __future__ import annotations
 
@@ -65,3 +65,54 @@ def test_temporary_tables_are_of_one_script(catalogue: TestWarehouse) -> None:
     assert [row.one for row in catalogue.client.query(script).result()] == [1]
     with pytest.raises(GoogleAPICallError, match="passing"):
         catalogue.client.query("select one from passing").result()
+
+
+def test_the_catalogue_follows_every_change(catalogue: TestWarehouse) -> None:
+    """It is asked after each, so that an answer which was remembered too long is seen."""
+    client, table = catalogue.client, f"{DATASET}.changing"
+
+    def columns() -> list[str]:
+        return [field.name for field in client.get_table(table).schema]
+
+    for _ in range(2):
+        client.query(f"create table {table} as select 1 as one").result()
+        assert (columns(), client.get_table(table).num_rows) == (["one"], 1)
+        client.query(f"alter table {table} add column two int64").result()
+        client.query(f"insert into {table} values (3, 4), (5, 6)").result()
+        assert (columns(), client.get_table(table).num_rows) == (["one", "two"], 3)
+        assert [row.two for row in client.query(f"select * from {table} where two > 4").result()] == [6]
+        client.query(f"create or replace table {table} as select 'a' as three").result()
+        assert (columns(), client.get_table(table).num_rows) == (["three"], 1)
+        described = client.get_table(table)
+        described.description = "changed"
+        client.update_table(described, ["description"])
+        assert client.get_table(table).description == "changed"
+        client.query(f"drop table {table}").result()
+        with pytest.raises(NotFound):
+            client.get_table(table)
+
+
+def test_a_view_follows_what_it_reads(catalogue: TestWarehouse) -> None:
+    client = catalogue.client
+    client.query(f"create table {DATASET}.read as select 1 as one").result()
+    client.query(f"create view {DATASET}.reads as select * from {DATASET}.read").result()
+    for column in ("two", "three"):
+        client.query(f"create or replace table {DATASET}.read as select 2.5 as {column}").result()
+        client.query(f"create or replace view {DATASET}.reads as select * from {DATASET}.read").result()
+        assert [field.name for field in client.get_table(f"{DATASET}.reads").schema] == [column]
+        assert [row[column] for row in client.query(f"select * from {DATASET}.reads").result()] == [2.5]
+
+
+def test_nodes_of_the_emulator_alone(catalogue: TestWarehouse) -> None:
+    """What it has added to the parsed statements, whose classes are compiled."""
+    client = catalogue.client
+    numbers = "select n from unnest([1, 2, 3]) as n where n <= last"
+    client.query(f"create table function {DATASET}.up_to(last int64) as {numbers}").result()
+    assert [row.n for row in client.query(f"select n from {DATASET}.up_to(2) order by n").result()] == [1, 2]
+    client.query(f"create table {DATASET}.keyed (id int64, primary key (id) not enforced)").result()
+    assert client.get_table(f"{DATASET}.keyed").table_constraints.primary_key.columns == ["id"]
+    client.query(f"alter table {DATASET}.keyed alter column id set options (description = 'the key')").result()
+    assert client.get_table(f"{DATASET}.keyed").schema[0].description == "the key"
+    client.query(f"alter table {DATASET}.keyed drop primary key").result()
+    constraints = client.get_table(f"{DATASET}.keyed").table_constraints
+    assert constraints is None or constraints.primary_key is None

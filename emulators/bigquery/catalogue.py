@@ -1,0 +1,86 @@
+"""What the BigQuery emulator asks of its catalogue is remembered until the catalogue changes.
+
+Each query asks a dozen times which tables there are and of which columns, and DuckDB plans each question anew, a view
+with all that it reads: half of what a small query took. Only whether something changed is cheap to ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from functools import wraps
+from itertools import count
+from typing import Any
+
+#: What an answer may depend on, as it is when the question comes; ``None``: not to be remembered.
+Version = Callable[..., Hashable]
+
+
+def remembered(question: Callable[..., Any], version: Version, key: Callable[..., Hashable]) -> Callable[..., Any]:
+    """The function, which answers the same ``key`` of its arguments anew only after ``version`` has changed.
+
+    An answer that comes while the version changes may be newer than it says, never older. Errors are not remembered.
+    """
+    known: dict[Hashable, tuple[Hashable, Any]] = {}
+
+    @wraps(question)
+    def answer(*arguments: Any) -> Any:
+        now = version(*arguments)
+        if now is None:
+            return question(*arguments)
+        asked = key(*arguments)
+        then, found = known.get(asked, (None, None))
+        if then != now:
+            found = question(*arguments)
+            known[asked] = (now, found)
+        # Whoever asks may change the list that he gets, as he might that of a new answer.
+        return list(found) if isinstance(found, list) else found
+
+    return answer
+
+
+def remember() -> None:
+    """Let the emulator's modules ask through :func:`remembered`. Before it serves."""
+    from local_bigquery.catalog import datasets, metadata, row_access, tables
+    from local_bigquery.engine import database
+    from local_bigquery.sql.rules import partitions
+
+    def lake(column: str) -> Version:
+        def version(project_id: str, *_: Any) -> Hashable:
+            # Results of jobs are kept beside the lakes, and change without a snapshot.
+            if project_id not in database._attached:
+                return None
+            snapshots = database.quote(f"__ducklake_metadata_{project_id}", "ducklake_snapshot")
+            (version,) = database.fetch(f"SELECT max({column}) FROM {snapshots}")
+            return tuple(version)
+
+        return version
+
+    def same(*arguments: Any) -> Hashable:
+        return arguments
+
+    # Counts of rows change with each snapshot, schemas with few of them.
+    data, schema = lake("snapshot_id"), lake("schema_version")
+    database.objects = remembered(database.objects, data, same)
+    datasets.exists = remembered(datasets.exists, data, same)
+    tables.columns = remembered(tables.columns, lambda p, d, t: None if d == tables.RESULTS else schema(p), same)
+    partitions._hidden = remembered(
+        partitions._hidden, lambda table: schema(table.catalog), lambda table: (table.catalog, table.db, table.name)
+    )
+
+    # Descriptions of tables and datasets are written through two functions alone.
+    changes = count()
+    current = [next(changes)]
+
+    def changing(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def changed(*arguments: Any) -> Any:
+            try:
+                return function(*arguments)
+            finally:
+                current[0] = next(changes)
+
+        return changed
+
+    metadata.save, metadata.delete = changing(metadata.save), changing(metadata.delete)
+    metadata.list_ = remembered(metadata.list_, lambda *_: current[0], same)
+    row_access.secured = remembered(row_access.secured, lambda: current[0], same)
