@@ -1,4 +1,4 @@
-"""What the BigQuery emulator asks of its catalogue is remembered until the catalogue changes.
+"""What the BigQuery emulator asks of its catalogue is remembered until the catalogue changes, and so are jobs.
 
 Each query asks a dozen times which tables there are and of which columns, and DuckDB plans each question anew, a view
 with all that it reads: half of what a small query took. Only whether something changed is cheap to ask.
@@ -6,10 +6,15 @@ with all that it reads: half of what a small query took. Only whether something 
 
 from __future__ import annotations
 
+import json
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from functools import wraps
 from itertools import count
-from typing import Any
+from typing import Any, Final
+
+#: How many jobs are remembered: some kilobytes each.
+RECENT_JOBS: Final = 1_000
 
 #: What an answer may depend on, as it is when the question comes; ``None``: not to be remembered.
 Version = Callable[..., Hashable]
@@ -42,6 +47,7 @@ def remember() -> None:
     """Let the emulator's modules ask through :func:`remembered`. Before it serves."""
     from local_bigquery.catalog import datasets, metadata, row_access, tables
     from local_bigquery.engine import database
+    from local_bigquery.jobs import store
     from local_bigquery.sql.rules import partitions
 
     def lake(column: str) -> Version:
@@ -84,3 +90,30 @@ def remember() -> None:
     metadata.save, metadata.delete = changing(metadata.save), changing(metadata.delete)
     metadata.list_ = remembered(metadata.list_, lambda *_: current[0], same)
     row_access.secured = remembered(row_access.secured, lambda: current[0], same)
+    remember_jobs(store)
+
+
+def remember_jobs(store: Any) -> None:
+    """Let jobs be read from memory, the last of them; they are kept by ``store`` from when they run."""
+    recent: OrderedDict[tuple[str, str], str] = OrderedDict()
+    save, load, delete = store.save, store.load, store.delete
+
+    def save_and_remember(job: Any) -> Any:
+        if job.status.state != "PENDING":  # of one that did not begin nothing is left after a crash
+            save(job)
+        key = (job.jobReference.projectId, job.jobReference.jobId)
+        recent[key] = json.dumps(job.dump())
+        recent.move_to_end(key)
+        if len(recent) > RECENT_JOBS:
+            recent.popitem(last=False)
+        return job
+
+    def load_remembered(project_id: str, job_id: str) -> Any:
+        text = recent.get((project_id, job_id))
+        return load(project_id, job_id) if text is None else store.Job.model_validate_json(text)
+
+    def delete_and_forget(project_id: str, job_id: str) -> None:
+        delete(project_id, job_id)
+        recent.clear()  # with a job go its children
+
+    store.save, store.load, store.delete = save_and_remember, load_remembered, delete_and_forget

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from google.api_core.exceptions import GoogleAPICallError, NotFound
+from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound
 
 from tests.warehouse.support import TestWarehouse
 
@@ -116,3 +117,20 @@ def test_nodes_of_the_emulator_alone(catalogue: TestWarehouse) -> None:
     client.query(f"alter table {DATASET}.keyed drop primary key").result()
     constraints = client.get_table(f"{DATASET}.keyed").table_constraints
     assert constraints is None or constraints.primary_key is None
+
+
+def test_a_job_is_known_from_its_beginning_to_its_removal(catalogue: TestWarehouse) -> None:
+    client = catalogue.client
+    begun = datetime.now(UTC) - timedelta(seconds=2)
+    jobs = [client.query(f"select {number} as one") for number in range(3)]
+    for job in jobs:
+        assert client.get_job(job.job_id).state in ("PENDING", "RUNNING", "DONE")
+        with pytest.raises(Conflict):
+            client.query("select 2", job_id=job.job_id, job_retry=None, retry=None)
+        job.result()
+        assert client.get_job(job.job_id).state == "DONE"
+    listed = {job.job_id: job.state for job in client.list_jobs(min_creation_time=begun)}
+    assert {job.job_id: "DONE" for job in jobs}.items() <= listed.items()
+    client.delete_job_metadata(jobs[0].job_id, location=jobs[0].location)
+    with pytest.raises(NotFound):
+        client.get_job(jobs[0].job_id)
