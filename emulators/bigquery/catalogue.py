@@ -7,6 +7,7 @@ with all that it reads: half of what a small query took. Only whether something 
 from __future__ import annotations
 
 import json
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from functools import wraps
@@ -25,18 +26,22 @@ def remembered(question: Callable[..., Any], version: Version, key: Callable[...
 
     An answer that comes while the version changes may be newer than it says, never older. Errors are not remembered.
     """
-    known: dict[Hashable, tuple[Hashable, Any]] = {}
+    latest: tuple[Hashable, dict[Hashable, Any]] = (None, {})
 
     @wraps(question)
     def answer(*arguments: Any) -> Any:
+        nonlocal latest
         now = version(*arguments)
         if now is None:
             return question(*arguments)
+        then, answers = latest
+        if then != now:  # nothing stays of what is gone
+            answers = {}
+            latest = (now, answers)
         asked = key(*arguments)
-        then, found = known.get(asked, (None, None))
-        if then != now:
-            found = question(*arguments)
-            known[asked] = (now, found)
+        if asked not in answers:
+            answers[asked] = question(*arguments)
+        found = answers[asked]
         # Whoever asks may change the list that he gets, as he might that of a new answer.
         return list(found) if isinstance(found, list) else found
 
@@ -56,8 +61,8 @@ def remember() -> None:
             if project_id not in database._attached:
                 return None
             snapshots = database.quote(f"__ducklake_metadata_{project_id}", "ducklake_snapshot")
-            (version,) = database.fetch(f"SELECT max({column}) FROM {snapshots}")
-            return tuple(version)
+            ((number,),) = database.fetch(f"SELECT max({column}) FROM {snapshots}")
+            return project_id, number
 
         return version
 
@@ -94,18 +99,22 @@ def remember() -> None:
 
 
 def remember_jobs(store: Any) -> None:
-    """Let jobs be read from memory, the last of them; they are kept by ``store`` from when they run."""
+    """Let the last jobs be read from memory.
+
+    The emulator keeps each from when it runs, so that a crash leaves none that waits for ever.
+    """
     recent: OrderedDict[tuple[str, str], str] = OrderedDict()
+    lock = threading.Lock()
     save, load, delete = store.save, store.load, store.delete
 
     def save_and_remember(job: Any) -> Any:
-        if job.status.state != "PENDING":  # of one that did not begin nothing is left after a crash
+        if job.status.state != "PENDING":
             save(job)
-        key = (job.jobReference.projectId, job.jobReference.jobId)
-        recent[key] = json.dumps(job.dump())
-        recent.move_to_end(key)
-        if len(recent) > RECENT_JOBS:
-            recent.popitem(last=False)
+        if job.statistics.parentJobId is None:  # nobody waits for the statements of a script one by one
+            with lock:
+                recent[job.jobReference.projectId, job.jobReference.jobId] = json.dumps(job.dump())
+                if len(recent) > RECENT_JOBS:
+                    recent.popitem(last=False)
         return job
 
     def load_remembered(project_id: str, job_id: str) -> Any:
@@ -114,6 +123,7 @@ def remember_jobs(store: Any) -> None:
 
     def delete_and_forget(project_id: str, job_id: str) -> None:
         delete(project_id, job_id)
-        recent.clear()  # with a job go its children
+        with lock:
+            recent.pop((project_id, job_id), None)
 
     store.save, store.load, store.delete = save_and_remember, load_remembered, delete_and_forget

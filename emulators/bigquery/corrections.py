@@ -134,28 +134,6 @@ CORRECTIONS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
 """,
         ),
     ),
-    # A job is saved anew in each of its states: to insert it in its own place takes twice as long as to change it.
-    "local_bigquery.jobs.store": (
-        (
-            '    execute(\n        "INSERT OR REPLACE INTO emulator.jobs VALUES (?, ?, ?, ?, ?, ?)",\n        [\n',
-            "    values = list(\n        [\n",
-        ),
-        (
-            "        ],\n    )\n    return job\n",
-            """\
-        ],
-    )
-    known = fetch(
-        "UPDATE emulator.jobs SET parent_job_id = $3, state = $4, creation_time = $5, resource = $6 "
-        "WHERE project_id = $1 AND job_id = $2 RETURNING true",
-        values,
-    )
-    if not known:
-        execute("INSERT INTO emulator.jobs VALUES (?, ?, ?, ?, ?, ?)", values)
-    return job
-""",
-        ),
-    ),
     # Without a join that names no condition there is no array to unnest: no table need be copied to look for one. And a
     # compiled node has no descendants of the emulator's own: nodes that neither dialect knows take their places.
     "local_bigquery.sql.dialect": (
@@ -281,10 +259,9 @@ class CorrectingFinder(MetaPathFinder):
             return None
         if fullname in CORRECTIONS:
             spec.loader = CorrectingLoader(fullname, spec.origin)
-            return spec
-        if spec.origin.endswith(".py"):
-            return spec
-        return spec_from_file_location(fullname, Path(spec.origin).with_name(f"{fullname.rpartition('.')[2]}.py"))
+        elif not spec.origin.endswith(".py"):
+            spec = spec_from_file_location(fullname, Path(spec.origin).with_name(f"{fullname.rpartition('.')[2]}.py"))
+        return spec
 
 
 def install() -> None:

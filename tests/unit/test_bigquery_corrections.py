@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,23 @@ def test_modules_are_corrected_as_they_are_imported(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(sys, "meta_path", [corrections.CorrectingFinder(), *sys.meta_path])
     monkeypatch.delitem(sys.modules, "odd_module", raising=False)
     assert importlib.import_module("odd_module").ANSWER == 42
+
+
+def test_a_module_that_others_descend_from_is_not_the_compiled_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "odd_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    for name in ("base", "other"):
+        (package / f"{name}.py").write_text("ANSWER = 42\n")
+        (package / f"{name}{EXTENSION_SUFFIXES[0]}").write_bytes(b"nothing that could be loaded")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(corrections, "INTERPRETED", ("odd_package.base",))
+    monkeypatch.setattr(sys, "meta_path", [corrections.CorrectingFinder(), *sys.meta_path])
+    assert importlib.import_module("odd_package.base").ANSWER == 42
+    with pytest.raises(ImportError):
+        importlib.import_module("odd_package.other")
 
 
 def test_the_launcher_asks_for_its_folders() -> None:
