@@ -28,8 +28,15 @@ class Compose:
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def run(self, *arguments: str) -> int:
-        """One command of ``docker compose`` in the foreground; its exit code."""
-        return run_in_foreground(self._command(*arguments), self.environment, self.folder)
+        """One command of ``docker compose`` in the foreground; its exit code.
+
+        Raises:
+            LocalError: Docker is absent, or has no Compose.
+        """
+        code = run_in_foreground(self._command(*arguments), self.environment, self.folder)
+        if code:
+            self._check_version()
+        return code
 
     def output(self, *arguments: str) -> str:
         """What one command of ``docker compose`` prints.
@@ -46,7 +53,10 @@ class Compose:
             check=False,
         )
         if done.returncode:
+            self._check_version()
             said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+            if said.endswith("is not running"):
+                said += ": 'docker compose up -d --wait' starts the containers"
             raise LocalError(f"docker compose {' '.join(arguments)}: {said}")
         return done.stdout
 
@@ -57,6 +67,18 @@ class Compose:
                 "Docker is not on the path: install it with Compose v2, or use 'make demo', which needs none"
             )
         return [docker, "compose", *arguments]
+
+    def _check_version(self) -> None:
+        """After a failure: Docker without Compose takes its command for one of its own, and complains of an option.
+
+        Raises:
+            LocalError: Docker has no Compose.
+        """
+        command = self._command("version")
+        if subprocess.run(command, env=self.environment, capture_output=True, check=False).returncode:
+            raise LocalError(
+                "Docker has no Compose: install its plugin (v2.24 or later), or use 'make demo', which needs no Docker"
+            )
 
     def address(self, service: str, port: int) -> str:
         """Where a port of a running service is on this machine.
