@@ -27,6 +27,9 @@ os.environ.update(
     AIRFLOW__COSMOS__ENABLE_TELEMETRY="False",
 )
 
+#: Of each suite, the folder or file that takes longest.
+_LONGEST = ("e2e", "faults/test_running_pipeline.py")
+
 #: Serves a source (``emulators.odre.source.Source``; ``behaviour=`` as for ``serve``) until the test ends.
 ServeSource = Callable[..., str]
 
@@ -43,8 +46,9 @@ def standin() -> Iterator[ServeSource]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First the end-to-end tests: they take longest, and wait for Airflow while the other files go beside them."""
-    items.sort(key=lambda item: _ROOT / "tests" / "e2e" not in item.path.parents)
+    """First what takes longest, and waits for Airflow: the other files go beside it."""
+    longest = [_ROOT / "tests" / name for name in _LONGEST]
+    items.sort(key=lambda item: not any(item.path.is_relative_to(path) for path in longest))
 
 
 def pytest_collection_finish() -> None:
