@@ -34,9 +34,6 @@ FAULTS: Final = ("tests/faults", "tests/watch")
 BROWSER: Final = ("tests/browser",)
 COMPOSE: Final = ("tests/compose",)
 
-#: Where files of tests take minutes.
-LONGEST: Final = ("tests/e2e", "tests/warehouse")
-
 
 def demo() -> int:
     """Run everything on generated data, or on the files of ``DATA``."""
@@ -265,8 +262,7 @@ def test() -> int:
     """Run the tests that no other command runs; ``TESTS`` names some of them."""
     folders = {"/".join(file.relative_to(ROOT).parts[:2]) for file in (ROOT / "tests").rglob("test_*.py")}
     folders -= {*FAULTS, *BROWSER, *COMPOSE}
-    # The longest first: the many short files level what each worker has to do in the end.
-    return _pytest("test", sorted(folders, key=lambda folder: (folder not in LONGEST, folder)))
+    return _pytest("test", sorted(folders))
 
 
 def test_faults() -> int:

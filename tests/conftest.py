@@ -27,8 +27,8 @@ os.environ.update(
     AIRFLOW__COSMOS__ENABLE_TELEMETRY="False",
 )
 
-#: Of each suite, the folder or file that takes longest.
-_LONGEST = ("e2e", "faults/test_running_pipeline.py")
+#: Folders and files that take longest, in the order in which they begin.
+_LONGEST = [_ROOT / "tests" / name for name in ("e2e", "faults/test_running_pipeline.py", "warehouse")]
 
 #: Serves a source (``emulators.odre.source.Source``; ``behaviour=`` as for ``serve``) until the test ends.
 ServeSource = Callable[..., str]
@@ -46,9 +46,8 @@ def standin() -> Iterator[ServeSource]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First what takes longest, and waits for Airflow: the other files go beside it."""
-    longest = [_ROOT / "tests" / name for name in _LONGEST]
-    items.sort(key=lambda item: not any(item.path.is_relative_to(path) for path in longest))
+    """First what takes longest: the many short files level what each worker has to do in the end."""
+    items.sort(key=lambda item: [not item.path.is_relative_to(path) for path in _LONGEST])
 
 
 def pytest_collection_finish() -> None:

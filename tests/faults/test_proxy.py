@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from http.client import HTTPConnection
+from urllib.parse import urlsplit
 
 from emulators.odre.source import MemorySource
 from tests.conftest import ServeSource
@@ -12,7 +13,8 @@ from tests.waiting import wait_until
 
 
 def test_a_request_whose_sender_died_is_none(standin: ServeSource) -> None:
-    target = int(standin(MemorySource([])).split(":")[2].split("/")[0])
+    target = urlsplit(standin(MemorySource([]))).port
+    assert target
     with proxy(target) as between:
         port = between.server_address[1]
         with socket.create_connection(("127.0.0.1", port)) as dying:
