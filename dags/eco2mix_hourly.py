@@ -13,7 +13,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, CronTriggerTimetable
 
 from energy_dashboard.operators import publish_dashboard
-from odre.alerts import alerts
+from odre.alerts import ALERTS
 from odre.pipeline import TRIAGE, default_args, form, pipeline
 from odre.settings import Settings
 
@@ -29,7 +29,7 @@ with DAG(
     params=form(),
     tags=["odre", "electricity"],
     doc_md=__doc__ + TRIAGE,
-    **alerts(late_after=timedelta(hours=1)),
+    **ALERTS,
 ):
-    record = pipeline("eco2mix-national-tr", "eco2mix-national-cons-def")
+    record = pipeline("eco2mix-national-tr", "eco2mix-national-cons-def", late_after=timedelta(hours=2))
     record >> publish_dashboard(Settings.from_environment())

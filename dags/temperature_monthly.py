@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable
 
-from odre.alerts import alerts
+from odre.alerts import ALERTS
 from odre.pipeline import TRIAGE, default_args, form, pipeline
 
 with DAG(
@@ -26,6 +26,6 @@ with DAG(
     params=form(),
     tags=["odre", "temperature"],
     doc_md=__doc__ + TRIAGE,
-    **alerts(late_after=timedelta(hours=3)),
+    **ALERTS,
 ):
-    pipeline("temperature-quotidienne-regionale")
+    pipeline("temperature-quotidienne-regionale", late_after=timedelta(hours=6))

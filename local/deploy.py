@@ -101,9 +101,13 @@ def carry_out(changes: Sequence[Change], files: Mapping[str, Path], bucket: Any)
 
 
 def lay_out(tree: Path, folder: Path) -> None:
-    """The code of a checkout as Composer has it: ``include`` within ``dags``, and ``plugins`` beside them."""
+    """The code of a checkout as Composer has it: ``include`` within ``dags``, contracts also within ``plugins``.
+
+    Composer's web server, which shows how old each dataset may become, has the plugins and not the DAGs.
+    """
     shutil.copytree(tree / "dags", folder / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(tree / "plugins", folder / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(tree / "include" / "contracts", folder / "plugins" / "include" / "contracts")
     made = shutil.ignore_patterns("__pycache__", ".user.yml", *(path.name for path in MADE_BY_DBT))
     shutil.copytree(tree / "include", folder / "dags" / "include", ignore=made)
 
@@ -148,14 +152,14 @@ def read_dags(folder: Path, variables: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         LocalError: a DAG file or a plugin cannot be imported.
     """
-    include = folder / "dags" / "include"
+    dbt = folder / "dags" / "include" / "dbt"
     with tempfile.TemporaryDirectory() as home:
         environment = {
             **clean_environment(),
             **variables,
-            "CONTRACTS_DIR": str(include / "contracts"),
-            "DBT_PROJECT_DIR": str(include / "dbt"),
-            "DBT_MANIFEST": str(include / "dbt" / "target" / "manifest.json"),
+            "CONTRACTS_DIR": str(folder / "plugins" / "include" / "contracts"),
+            "DBT_PROJECT_DIR": str(dbt),
+            "DBT_MANIFEST": str(dbt / "target" / "manifest.json"),
             "PYTHONPATH": os.pathsep.join([str(folder / "plugins"), str(ROOT)]),
             "PYTHONDONTWRITEBYTECODE": "1",
             "AIRFLOW_HOME": home,

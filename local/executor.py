@@ -34,8 +34,13 @@ class PreloadedExecutor(LocalExecutor):
     def start(self) -> None:
         """Import, then start the workers."""
         if multiprocessing.get_start_method() == "fork":
-            for module in MODULES:
-                importlib.import_module(module)
-            for name in [name for name in sys.modules if name.partition(".")[0] == "odre"]:
-                del sys.modules[name]
+            preload()
         super().start()
+
+
+def preload() -> None:
+    """Import :data:`MODULES`, and forget the project's own among them."""
+    for module in MODULES:
+        importlib.import_module(module)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "odre"]:
+        del sys.modules[name]

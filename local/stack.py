@@ -266,6 +266,10 @@ class Stack:
             "TMPDIR": str(self.state / "tmp"),
         }
 
+    def environment_of(self, component: str) -> dict[str, str]:
+        """The environment of one of Airflow's components: here all have the same, on Cloud Composer they do not."""
+        return self.environment()
+
     # Starting.
 
     def start_warehouse(self) -> None:
@@ -360,14 +364,14 @@ class Stack:
         environment = self.environment()
         self._run("Airflow's database", [str(python.parent / "airflow"), "db", "migrate"], environment)
         airflow = str(python.parent / "airflow")
-        self.processes.start("api-server", [airflow, "api-server"], environment)
-        self.processes.start("dag-processor", [airflow, "dag-processor"], environment)
+        self.processes.start("api-server", [airflow, "api-server"], self.environment_of("api-server"))
+        self.processes.start("dag-processor", [airflow, "dag-processor"], self.environment_of("dag-processor"))
         # Logs are read from the folder: no log server, which would listen on every address.
-        self.processes.start("triggerer", [airflow, "triggerer", "--skip-serve-logs"], environment)
+        self.processes.start("triggerer", [airflow, "triggerer", "--skip-serve-logs"], self.environment_of("triggerer"))
         self._wait_for("api-server", f"{self.airflow_url}/api/v2/version")
         for pool in POOLS:
             self.airflow.set_pool(pool.name, pool.slots, pool.purpose)
-        self.processes.start("scheduler", [airflow, "scheduler", "--skip-serve-logs"], environment)
+        self.processes.start("scheduler", [airflow, "scheduler", "--skip-serve-logs"], self.environment_of("scheduler"))
         self.airflow.wait_for_dags([file.stem for file in self.dags_folder.glob("*.py")], since=begun)
 
     def build_manifest(self) -> None:

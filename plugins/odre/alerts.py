@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from airflow.sdk import Context
-from airflow.sdk.definitions.callback import AsyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 log = logging.getLogger(__name__)
@@ -61,28 +58,29 @@ def notify_success(context: Context) -> None:
         _send("\n".join([*lines, _who("dag-failed")]), context)
 
 
-async def notify_late(context: Mapping[str, Any]) -> None:
-    """Tell that a scheduled run is not done by its deadline; of one that failed it was told already."""
-    run = context["dag_run"]
-    if run["run_type"] != "scheduled" or run["state"] not in ("queued", "running"):
-        return
-    text = f":large_orange_circle: *{run['dag_id']} is late* ({run['dag_run_id']}): it is still {run['state']}"
-    notifier = _notifier(f"{text}\n{_who('dag-failed')}")
+def late_text(name: str, succeeded_at: datetime | None, expected_by: datetime) -> str:
+    """What is said of a DAG that has not succeeded in time, or of a dataset that was never loaded; times in UTC."""
+    due = f"{expected_by:%Y-%m-%d %H:%M} UTC"
+    if succeeded_at is None:
+        return f"{name} is late: it was never loaded, and should have been by {due}. Is its DAG switched on in Airflow?"
+    return (
+        f"{name} is late: its last success was on {succeeded_at:%Y-%m-%d %H:%M} UTC, and the next was due by {due}. "
+        "Look at its runs in Airflow"
+    )
+
+
+def notify_late(text: str, context: Context) -> bool:
+    """Send the text of :func:`late_text`; whether it was. What Slack refuses is logged, and no reason to fail."""
     try:
-        await notifier.async_notify(context)
-    except AirflowNotFoundException:
-        _say_nobody(text)
+        _send(f":large_orange_circle: *{text.replace(' is late', ' is late*', 1)}\n{_who('dag-failed')}", context)
+    except Exception:
+        log.exception("The message was not sent; the next run tries again: %s", text)
+        return False
+    return True
 
 
-def alerts(late_after: timedelta) -> dict[str, Any]:
-    """What a DAG says of its runs, as arguments of ``DAG``; a scheduled one is late so long after its time."""
-    # From the scheduled time, not from when the run was queued: Airflow 3.3.1 cannot clear a run with such a deadline.
-    scheduled, late = DeadlineReference.DAGRUN_LOGICAL_DATE, AsyncCallback(notify_late)
-    return {
-        "on_failure_callback": notify_failure,
-        "on_success_callback": notify_success,
-        "deadline": DeadlineAlert(reference=scheduled, interval=late_after, callback=late),
-    }
+#: What a DAG says of its runs, as arguments of ``DAG``.
+ALERTS: Final[dict[str, Any]] = {"on_failure_callback": notify_failure, "on_success_callback": notify_success}
 
 
 def _failed_tasks(ti: Any, dag_id: str, run_id: str) -> list[str]:

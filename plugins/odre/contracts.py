@@ -17,7 +17,7 @@ from typing import Any, Final
 import pyarrow as pa
 import yaml
 
-from odre.settings import include_dir
+from odre.settings import find_folder
 
 ARROW_TYPES: Final[dict[str, pa.DataType]] = {
     "STRING": pa.string(),
@@ -44,9 +44,8 @@ END_OF_INSTANTS: Final = datetime(2160, 1, 1, tzinfo=UTC)
 
 
 def contracts_dir() -> Path:
-    """Where the contracts are: ``CONTRACTS_DIR``, or ``include/contracts``."""
-    configured = os.environ.get("CONTRACTS_DIR")
-    return Path(configured) if configured else include_dir() / "contracts"
+    """Where the contracts are: ``CONTRACTS_DIR``, or the folder that :func:`odre.settings.find_folder` finds."""
+    return find_folder("contracts", os.environ.get("CONTRACTS_DIR"))
 
 
 def normalise_label(label: str) -> str:
@@ -200,5 +199,13 @@ def read_contract(dataset: str) -> Contract:
 
 
 def read_contracts() -> dict[str, Contract]:
-    """All contracts, by dataset."""
-    return {path.stem: read_contract(path.stem) for path in sorted(contracts_dir().glob("*.yaml"))}
+    """All contracts, by dataset.
+
+    Raises:
+        FileNotFoundError: there is no folder of contracts, or none in it.
+    """
+    folder = contracts_dir()
+    contracts = {path.stem: read_contract(path.stem) for path in sorted(folder.glob("*.yaml"))}
+    if not contracts:
+        raise FileNotFoundError(f"{folder} has no contract: deploy again, or correct CONTRACTS_DIR")
+    return contracts

@@ -84,7 +84,7 @@ class OdreHook(BaseHook):
 
 
 class WarehouseHook(BigQueryHook):
-    """BigQuery in the deployment's project and location, and the one-row queries that the pipeline asks of it."""
+    """BigQuery in the deployment's project and location, and the small queries that the pipeline asks of it."""
 
     def __init__(self, settings: Settings, gcp_conn_id: str = "google_cloud_default") -> None:
         super().__init__(gcp_conn_id=gcp_conn_id, location=settings.location, use_legacy_sql=False)
@@ -101,6 +101,11 @@ class WarehouseHook(BigQueryHook):
         Raises:
             ValueError: it gave none, or several.
         """
+        (row,) = self.query(sql, labels, *parameters)
+        return row
+
+    def query(self, sql: str, labels: dict[str, str], *parameters: dict[str, Any]) -> list[dict[str, Any]]:
+        """The rows that a query gives, by column name; none where it is a statement that gives none."""
         job = query_job(sql, self.settings, labels, *parameters)
-        (row,) = self.client.query_and_wait(sql, job_config=bigquery.QueryJobConfig.from_api_repr(job))
-        return dict(row.items())
+        rows = self.client.query_and_wait(sql, job_config=bigquery.QueryJobConfig.from_api_repr(job))
+        return [dict(row.items()) for row in rows]

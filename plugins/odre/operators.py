@@ -16,10 +16,10 @@ from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
 from airflow.providers.google.cloud.hooks.gcs import GCSHook
 from airflow.providers.google.cloud.operators.bigquery import BigQueryInsertJobOperator
 from airflow.providers.google.cloud.transfers.gcs_to_bigquery import GCSToBigQueryOperator
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import BaseBranchOperator, BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from odre import lineage, manifest, tables, warehouse
+from odre import alerts, lineage, manifest, tables, warehouse
 from odre.client import DatasetAbsent, OdreClient, OdreError
 from odre.contracts import Contract, read_contract, read_contracts
 from odre.drift import detect_drift
@@ -51,9 +51,10 @@ def was_cleared(task: BaseOperator, context: Context) -> bool:
     return context["ti"].max_tries > (task.retries or 0)
 
 
-class PrepareWarehouseOperator(BaseOperator):
-    """Checks the run's form, creates and widens the raw and ops tables of all datasets, and drops what is abandoned.
+class PrepareWarehouseOperator(BaseBranchOperator):
+    """Checks the run's form, creates and widens the raw and ops tables of all datasets, and drops abandoned tables.
 
+    Of the gates that follow, those of backfills are skipped where the form has no window, the others where it has one.
     Idempotent. Refuses, without retry, a window that the form should not have let through and a table that differs
     from its contract by more than new nullable columns.
     """
@@ -79,17 +80,42 @@ class PrepareWarehouseOperator(BaseOperator):
             parse_form_window(self.window_start, self.window_end)
         except ValueError as error:
             raise AirflowFailException(f"{error}. Nothing was fetched; trigger the DAG again.") from None
-        client = WarehouseHook(self.settings).client
+        hook, contracts = WarehouseHook(self.settings), read_contracts().values()
+        client = hook.client
         try:
-            tables.ensure_tables(client, self.settings, warehouse.tables(read_contracts().values(), self.settings))
+            tables.ensure_tables(client, self.settings, warehouse.tables(contracts, self.settings))
+            due_runs = f"{self.settings.project}.{self.settings.ops_dataset}.due_runs"
+            tables.ensure_view(client, due_runs, warehouse.due_runs_sql(contracts, self.settings))
         except tables.SchemaRefused as error:
             raise AirflowFailException(str(error)) from error
         tables.drop_abandoned(client, self.settings, datetime.now(UTC) - ABANDONED_AFTER)
+        self._report_late(hook, context, due_runs)
+        is_backfill = bool(self.window_start or self.window_end)
+        # What is no gate follows in any case.
+        followed = [task for task in self.downstream_list if getattr(task, "backfill", is_backfill) == is_backfill]
+        self.do_branch(context, [task.task_id for task in followed])
+
+    def _report_late(self, hook: WarehouseHook, context: Context, due_runs: str) -> None:
+        """Warn of each DAG that has not succeeded in time, and send one message a lateness."""
+        labels = labels_of(self.dag_id, self.task_id, self.settings.ops_dataset)
+        for due in hook.query(f"SELECT * FROM `{due_runs}` WHERE is_late ORDER BY name", labels):
+            said = alerts.late_text(due["name"], due["succeeded_at"], due["expected_by"])
+            # An alert looks for these words: terraform/modules/monitoring.
+            self.log.warning("%s", said)
+            if due["notified_at"] is None and alerts.notify_late(said, context):
+                hook.query(
+                    warehouse.record_alert_sql(self.settings),
+                    labels,
+                    query_parameter("subject", "STRING", due["name"]),
+                    query_parameter("state", "STRING", "late"),
+                    query_parameter("since", "TIMESTAMP", due["expected_by"].isoformat()),
+                )
 
 
 class OdreGateOperator(BaseOperator):
     """Asks the source whether a dataset changed, and plans the run's chunks; skips what follows when it did not.
 
+    With ``backfill`` it plans the window of the run's form, without it that of an ordinary run; the other skips.
     Returns the chunks as dicts (:meth:`odre.plan.Chunk.to_dict`). One request when nothing changed. A run with a
     window or with ``force``, and one that somebody cleared, passes whatever the source's freshness mark. Metadata that
     cannot be read fail the task.
@@ -102,6 +128,7 @@ class OdreGateOperator(BaseOperator):
         *,
         dataset: str,
         settings: Settings,
+        backfill: bool,
         window_start: str = "{{ params.window_start or '' }}",
         window_end: str = "{{ params.window_end or '' }}",
         force: str = "{{ params.force }}",
@@ -111,6 +138,7 @@ class OdreGateOperator(BaseOperator):
         super().__init__(**kwargs)
         self.dataset = dataset
         self.settings = settings
+        self.backfill = backfill
         self.window_start = window_start
         self.window_end = window_end
         self.force = force
@@ -119,10 +147,13 @@ class OdreGateOperator(BaseOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Runs the task."""
         contract = read_contract(self.dataset)
-        client = OdreHook(self.odre_conn_id).get_conn()
         now = datetime.now(UTC)
         zone = UTC if contract.time_type == "DATE" else PARIS
         asked = parse_form_window(self.window_start, self.window_end, zone)
+        if self.backfill != (asked is not None):
+            # `prepare` skipped it; whoever cleared it alone meets this.
+            raise AirflowSkipException("The run has no window." if self.backfill else "The run has a window.")
+        client = OdreHook(self.odre_conn_id).get_conn()
         with failing_at_once():
             try:
                 metadata = client.metadata(contract.dataset)
@@ -336,10 +367,14 @@ class OdreToGCSOperator(BaseOperator):
 
 
 class LoadOperator(GCSToBigQueryOperator):
-    """Google's operator, whose job carries the pipeline's labels: those that it takes are the table's."""
+    """Google's operator, whose job carries the pipeline's labels: those that it takes are the table's.
+
+    Its job is waited for, whatever ``[operators] default_deferrable`` says: it takes seconds, and a deferred task waits
+    for its slot twice.
+    """
 
     def __init__(self, *, dataset: str, settings: Settings, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(deferrable=False, **kwargs)
         self.dataset = dataset
         self.settings = settings
 
@@ -355,13 +390,14 @@ class LoadOperator(GCSToBigQueryOperator):
 class MergeOperator(BigQueryInsertJobOperator):
     """Google's operator on a chunk's merge, after which the lake has a note of the commit, for :mod:`odre.restore`.
 
-    ``manifest`` as its ``extract`` returned it. A try that dies before the note is made up for by the next.
+    ``manifest`` as its ``extract`` returned it. A try that dies before the note is made up for by the next. Its job is
+    waited for, whatever ``[operators] default_deferrable`` says: the note belongs to the same try.
     """
 
     template_fields: Sequence[str] = (*BigQueryInsertJobOperator.template_fields, "manifest")
 
     def __init__(self, *, settings: Settings, manifest: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(deferrable=False, **kwargs)
         self.settings = settings
         self.manifest = manifest
 

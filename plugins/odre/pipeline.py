@@ -73,14 +73,17 @@ def default_args() -> dict[str, Any]:
     }
 
 
-def pipeline(*datasets: str) -> BaseOperator:
-    """``prepare → ingest of each dataset → join → dbt → record``, in the DAG of the context; returns ``record``."""
+def pipeline(*datasets: str, late_after: timedelta) -> BaseOperator:
+    """``prepare → ingest of each dataset → join → dbt → record``, in the DAG of the context; returns ``record``.
+
+    The DAG is late when it has not succeeded ``late_after`` the time of its next scheduled run.
+    """
     settings = Settings.from_environment()
     prepare = PrepareWarehouseOperator(
         task_id="prepare", settings=settings, pool=MERGE_POOL.name, execution_timeout=timedelta(minutes=10)
     )
     groups: Sequence[Any] = [ingest(dataset, settings) for dataset in datasets]
-    join, record = transform(datasets, settings)
+    join, record = transform(datasets, settings, late_after)
     prepare >> groups >> join
     prepare >> join
     return record

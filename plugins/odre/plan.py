@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
+
+from croniter import croniter  # type: ignore[import-untyped]
 
 from odre.client import Metadata
 from odre.contracts import Contract
@@ -145,6 +148,12 @@ def reason_to_fetch(contract: Contract, metadata: Metadata, state: SourceState, 
     if now - state.landed_at > timedelta(hours=contract.max_gate_skip_hours):
         return f"nothing was landed for more than {contract.max_gate_skip_hours} h, whatever the source's mark says"
     return None
+
+
+def success_due(cron: str, timezone: str, late_after: timedelta, now: datetime) -> datetime:
+    """When a DAG's next success is due at the latest: ``late_after`` the next time of its schedule, in UTC."""
+    following: datetime = croniter(cron, now.astimezone(ZoneInfo(timezone))).get_next(datetime)
+    return (following + late_after).astimezone(UTC)
 
 
 def run_window(contract: Contract, state: SourceState, asked: Window | None, now: datetime) -> Window:

@@ -213,9 +213,9 @@ class Restore:
         of_dataset = f"dataset = '{contract.dataset}'"
         statements = []
         for table in warehouse.tables([contract], self.settings):
-            if table.name in ("builds", "turns"):
-                continue  # of builds, and of merges that are under way: nothing to go back to
             is_raw = table.dataset == self.settings.raw_dataset
+            if not is_raw and table.name not in ("loads", "quarantine"):
+                continue  # of runs and builds: nothing to go back to
             where = contract.all_time if is_raw else of_dataset
             to = self._id(table.dataset, table.name)
             beside = self._id(self.beside.raw_dataset if is_raw else self.beside.ops_dataset, table.name)

@@ -28,12 +28,25 @@ MERGE_POOL: Final = Pool("warehouse", 1, "Who changes raw tables: one at a time"
 DBT_POOL: Final = Pool("dbt", 4, "Who writes marts: one build, or the models of builds that are done")
 POOLS: Final = (MERGE_POOL, DBT_POOL)
 
+#: Where contracts and dbt project are: in a checkout; and on Cloud Composer, whose web server has plugins and no DAGs.
+INCLUDE_FOLDERS: Final = ("include", "plugins/include", "dags/include")
 
-def include_dir() -> Path:
-    """The folder of contracts and dbt project: beside ``plugins``, or on Cloud Composer below the DAGs."""
+
+def find_folder(name: str, configured: str | None) -> Path:
+    """A folder of ``include``: the one that is configured, else the first of :data:`INCLUDE_FOLDERS` that has it.
+
+    Raises:
+        FileNotFoundError: there is none; the message names where it was looked for.
+    """
     root = Path(__file__).resolve().parents[2]
-    on_composer = root / "dags" / "include"
-    return on_composer if on_composer.is_dir() else root / "include"
+    places = [Path(configured)] if configured else [root / parent / name for parent in INCLUDE_FOLDERS]
+    for place in places:
+        if place.is_dir():
+            return place
+    raise FileNotFoundError(
+        f"There is no folder {' or '.join(map(str, places))}: deploy again, or correct the variable that names it "
+        "(README, Configuration)"
+    )
 
 
 #: dbt's profile, and its outputs: profiles.yml has what they are.

@@ -49,6 +49,17 @@ def ensure_tables(client: bigquery.Client, settings: Settings, tables: Iterable[
             log.info("Added %s to %s", ", ".join(field.name for field in added), table_id)
 
 
+def ensure_view(client: bigquery.Client, view_id: str, sql: str) -> None:
+    """Creates a view, or replaces one whose query is another."""
+    try:
+        if client.get_table(view_id).view_query == sql:
+            return
+    except NotFound:
+        pass
+    client.query_and_wait(f"CREATE OR REPLACE VIEW `{view_id}` AS\n{sql}")
+    log.info("Created the view %s", view_id)
+
+
 def drop_abandoned(client: bigquery.Client, settings: Settings, older_than: datetime) -> None:
     """Drops the tables of runs that were created before an instant: their runs died before the merge."""
     for item in client.list_tables(f"{settings.project}.{settings.load_dataset}"):

@@ -27,7 +27,8 @@ from odre.contracts import read_contract
 from odre.hooks import WarehouseHook
 from odre.jobs import OF_THIS_TASK, labels_of, query_job, query_parameter
 from odre.operators import was_cleared
-from odre.settings import DBT_POOL, DBT_PROFILE, Settings, dbt_target, include_dir
+from odre.plan import success_due
+from odre.settings import DBT_POOL, DBT_PROFILE, Settings, dbt_target, find_folder
 
 DBT_GROUP = "dbt"
 
@@ -39,9 +40,8 @@ DATA_TESTS = "{{ 'all' if ti.try_number > 1 else ti.xcom_pull(task_ids='join', k
 
 
 def dbt_project_dir() -> Path:
-    """Where the dbt project is: ``DBT_PROJECT_DIR``, or ``include/dbt``."""
-    configured = os.environ.get("DBT_PROJECT_DIR")
-    return Path(configured) if configured else include_dir() / "dbt"
+    """Where the dbt project is: ``DBT_PROJECT_DIR``, or the folder that :func:`odre.settings.find_folder` finds."""
+    return find_folder("dbt", os.environ.get("DBT_PROJECT_DIR"))
 
 
 def manifest_path() -> Path:
@@ -121,26 +121,52 @@ class BuildGateOperator(BaseOperator):
     datasets, so that a build that failed is made up for although the source did not change. A run that somebody cleared
     builds all the same. Returns ``started_at``, ``project_hash`` and ``data_tests``, each an XCom of its own: all tests
     once a day and where the project changed or somebody cleared the run, otherwise those of ``keys``.
+
+    A run with current marts has succeeded: that is noted here, or by ``record`` after the build, together with
+    ``expected_by``, the time of the next by the DAG's schedule and ``late_after``. Backfills do not count.
     """
 
-    def __init__(self, *, datasets: Sequence[str], settings: Settings, **kwargs: Any) -> None:
+    template_fields: Sequence[str] = ("window",)
+
+    def __init__(
+        self,
+        *,
+        datasets: Sequence[str],
+        settings: Settings,
+        late_after: timedelta,
+        window: str = "{{ params.window_start or params.window_end or '' }}",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(multiple_outputs=True, **kwargs)
         self.datasets = datasets
         self.settings = settings
+        self.late_after = late_after
+        self.window = window
 
     def execute(self, context: Context) -> dict[str, str]:
         """Runs the task."""
         started_at = datetime.now(UTC)
         current_hash = project_hash(read_manifest())
         contracts = [read_contract(dataset) for dataset in self.datasets]
-        state = WarehouseHook(self.settings).query_row(
+        hook = WarehouseHook(self.settings)
+        labels = labels_of(self.dag_id, self.task_id, self.settings.ops_dataset)
+        dag_id = query_parameter("dag_id", "STRING", self.dag_id)
+        state = hook.query_row(
             warehouse.build_state_sql(contracts, self.settings),
-            labels_of(self.dag_id, self.task_id, self.settings.ops_dataset),
-            query_parameter("dag_id", "STRING", self.dag_id),
+            labels,
+            dag_id,
             query_parameter("project_hash", "STRING", current_hash),
         )
+        expected_by = "" if self.window else self._expected_by(context, started_at)
         cleared = was_cleared(self, context)
         if state["is_current"] and not cleared:
+            hook.query(
+                warehouse.record_run_sql(self.settings),
+                labels,
+                dag_id,
+                query_parameter("run_id", "STRING", context["run_id"]),
+                query_parameter("expected_by", "STRING", expected_by),
+            )
             raise AirflowSkipException("The marts are current: nothing was loaded since they were built.")
         tested_at = state["tested_at"]
         is_tested = not cleared and tested_at is not None and started_at - tested_at < TESTED_FOR
@@ -148,7 +174,14 @@ class BuildGateOperator(BaseOperator):
             "started_at": started_at.isoformat(),
             "project_hash": current_hash,
             "data_tests": "keys" if is_tested else "all",
+            "expected_by": expected_by,
         }
+
+    def _expected_by(self, context: Context, now: datetime) -> str:
+        schedule: Any = context["dag"].timetable
+        if not hasattr(schedule, "expression"):
+            return ""  # a DAG without a cron schedule is never late
+        return success_due(schedule.expression, str(schedule.timezone), self.late_after, now).isoformat()
 
 
 def dbt_build(datasets: Sequence[str], after: BaseOperator, before: BaseOperator) -> DbtTaskGroup:
@@ -204,12 +237,13 @@ def dbt_build(datasets: Sequence[str], after: BaseOperator, before: BaseOperator
     return group
 
 
-def transform(datasets: Sequence[str], settings: Settings) -> tuple[BaseOperator, BaseOperator]:
+def transform(datasets: Sequence[str], settings: Settings, late_after: timedelta) -> tuple[BaseOperator, BaseOperator]:
     """``join → dbt → record``; returns the two ends, for what must come before and after."""
     join = BuildGateOperator(
         task_id="join",
         datasets=datasets,
         settings=settings,
+        late_after=late_after,
         # A dataset whose gate skipped does not skip the build: the marts may be behind all the same.
         trigger_rule="none_failed_min_one_success",
         execution_timeout=timedelta(minutes=10),
@@ -226,9 +260,11 @@ def transform(datasets: Sequence[str], settings: Settings) -> tuple[BaseOperator
             query_parameter("project_hash", "STRING", fixed["project_hash"]),
             query_parameter("started_at", "TIMESTAMP", fixed["started_at"]),
             query_parameter("data_tests", "STRING", fixed["data_tests"]),
+            query_parameter("expected_by", "STRING", fixed["expected_by"]),
         ),
         project_id=settings.project,
         location=settings.location,
+        deferrable=False,
         # After a build that nobody needed all its tasks are skipped, and so is its record; a producer that skips
         # itself on a second try is no reason to.
         trigger_rule="none_failed_min_one_success",

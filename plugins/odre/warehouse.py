@@ -90,6 +90,23 @@ TURNS: Final = (
     _field("taken_at", "TIMESTAMP", "When it did"),
 )
 
+RUNS: Final = (
+    _field("dag_id", "STRING", "DAG of the run"),
+    _field("run_id", "STRING", "Airflow run without a window that ended with current marts"),
+    _field("succeeded_at", "TIMESTAMP", "When it did"),
+    _field("expected_by", "TIMESTAMP", "When the DAG's next success is due at the latest"),
+)
+
+ALERTS: Final = (
+    _field("subject", "STRING", "What the alert is about: a DAG or a dataset"),
+    _field("state", "STRING", "What it is: late"),
+    _field("since", "TIMESTAMP", "Since when"),
+    _field("notified_at", "TIMESTAMP", "When the message was sent"),
+)
+
+#: Hours after the first load of any dataset by which every dataset is to be loaded: each DAG has had a run by then.
+FIRST_LOADS_WITHIN_HOURS: Final = 30
+
 #: The ledger's columns that a merge takes from the manifest; ``loaded_at`` is the moment of the commit.
 LEDGER_COLUMNS: Final = tuple(field["name"] for field in LOADS if field["name"] != "loaded_at")
 
@@ -131,6 +148,8 @@ def tables(contracts: Iterable[Contract], settings: Settings) -> Iterator[Table]
     )
     yield Table(settings.ops_dataset, "builds", BUILDS, "finished_at", "Successful builds of the dbt project")
     yield Table(settings.ops_dataset, "turns", TURNS, "taken_at", "What keeps two merges of one dataset apart")
+    yield Table(settings.ops_dataset, "runs", RUNS, "succeeded_at", "Successful runs, and when the next is due")
+    yield Table(settings.ops_dataset, "alerts", ALERTS, "notified_at", "Messages that were sent")
 
 
 def run_table(contract: Contract, run_id: str, chunk: int) -> str:
@@ -403,10 +422,20 @@ CROSS JOIN last_load
 """
 
 
-def record_build_sql(settings: Settings) -> str:
-    """Notes a successful build; parameters ``@dag_id, @run_id, @project_hash, @started_at, @data_tests``.
+def record_run_sql(settings: Settings) -> str:
+    """Notes a successful run; parameters ``@dag_id, @run_id, @expected_by`` (text; empty: the run does not count)."""
+    return f"""\
+INSERT INTO `{settings.project}.{settings.ops_dataset}.runs` (dag_id, run_id, succeeded_at, expected_by)
+SELECT @dag_id, @run_id, CURRENT_TIMESTAMP(), TIMESTAMP(@expected_by)
+FROM (SELECT 1)
+WHERE @expected_by != '';
+"""
 
-    Once a (run, start).
+
+def record_build_sql(settings: Settings) -> str:
+    """Notes a successful build, once a (run, start), and its run.
+
+    Parameters ``@dag_id, @run_id, @project_hash, @started_at, @data_tests``, and those of :func:`record_run_sql`.
     """
     builds = f"`{settings.project}.{settings.ops_dataset}.builds`"
     return f"""\
@@ -415,5 +444,62 @@ SELECT @dag_id, @run_id, @project_hash, @started_at, CURRENT_TIMESTAMP(), @data_
 FROM (SELECT 1)
 WHERE NOT EXISTS (
   SELECT 1 FROM {builds} WHERE dag_id = @dag_id AND run_id = @run_id AND started_at = @started_at
+);
+
+{record_run_sql(settings)}"""
+
+
+def due_runs_sql(contracts: Iterable[Contract], settings: Settings) -> str:
+    """The view ``energy_ops.due_runs``: a row a DAG that ever succeeded, and one a dataset that was never loaded.
+
+    Columns ``name, succeeded_at, expected_by, is_late, notified_at`` (of the message about this lateness).
+    """
+    ops = f"{settings.project}.{settings.ops_dataset}"
+    required = ", ".join(f"'{contract.dataset}'" for contract in contracts if not contract.optional)
+    return f"""\
+WITH dags AS (
+  SELECT dag_id AS name, MAX(succeeded_at) AS succeeded_at, MAX_BY(expected_by, succeeded_at) AS expected_by
+  FROM `{ops}.runs`
+  GROUP BY dag_id
+),
+
+never_loaded AS (
+  SELECT
+    required AS name,
+    CAST(NULL AS TIMESTAMP) AS succeeded_at,
+    TIMESTAMP_ADD(first_load.loaded_at, INTERVAL {FIRST_LOADS_WITHIN_HOURS} HOUR) AS expected_by
+  FROM UNNEST([{required}]) AS required
+  CROSS JOIN (SELECT MIN(loaded_at) AS loaded_at FROM `{ops}.loads`) AS first_load
+  WHERE NOT EXISTS (SELECT 1 FROM `{ops}.loads` AS loads WHERE loads.dataset = required)
+),
+
+due AS (
+  SELECT name, succeeded_at, expected_by FROM dags
+  UNION ALL
+  SELECT name, succeeded_at, expected_by FROM never_loaded
+),
+
+messages AS (
+  SELECT subject, since, MAX(notified_at) AS notified_at
+  FROM `{ops}.alerts`
+  WHERE state = 'late'
+  GROUP BY subject, since
 )
+
+SELECT
+  due.name,
+  due.succeeded_at,
+  due.expected_by,
+  COALESCE(due.expected_by < CURRENT_TIMESTAMP(), FALSE) AS is_late,
+  messages.notified_at
+FROM due
+LEFT JOIN messages ON messages.subject = due.name AND messages.since = due.expected_by
+"""
+
+
+def record_alert_sql(settings: Settings) -> str:
+    """Notes that a message was sent; parameters ``@subject, @state, @since``."""
+    return f"""\
+INSERT INTO `{settings.project}.{settings.ops_dataset}.alerts` (subject, state, since, notified_at)
+SELECT @subject, @state, @since, CURRENT_TIMESTAMP()
 """

@@ -25,4 +25,6 @@ def dagbag() -> Iterator[Any]:
         )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BIGQUERY_EMULATOR_HOST", "http://127.0.0.1:1")
+        # As deployments commonly have it.
+        patch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "True")
         yield DagBag(str(ROOT / "dags"))

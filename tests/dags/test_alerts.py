@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -86,42 +86,13 @@ def test_a_run_that_succeeded_without_a_task_says_so(sent: list[str]) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("run_type", "state", "told"),
-    [
-        ("scheduled", "running", True),
-        ("scheduled", "queued", True),
-        ("scheduled", "failed", False),
-        ("scheduled", "success", False),
-        ("manual", "running", False),
-    ],
-)
-def test_a_scheduled_run_that_goes_on_is_late_and_no_other(
-    monkeypatch: pytest.MonkeyPatch, run_type: str, state: str, told: bool
-) -> None:
-    texts: list[str] = []
-
-    class Notifier(SimpleNamespace):
-        async def async_notify(self, context: Any) -> None:
-            texts.append(self.text)
-
-    monkeypatch.setattr(alerts, "_notifier", lambda text: Notifier(text=text))
-    run = {"dag_id": "d", "dag_run_id": "r", "run_type": run_type, "state": state}
-    asyncio.run(alerts.notify_late({"dag_run": run}))
-    assert bool(texts) == told
-
-
 def test_nothing_is_sent_where_no_connection_is_set(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delenv("AIRFLOW_CONN_SLACK_DEFAULT", raising=False)
     with caplog.at_level(logging.INFO, "odre.alerts"):
         alerts.notify_failure(context(try_number=1))
-        asyncio.run(
-            alerts.notify_late(
-                {"dag_run": {"dag_id": "d", "dag_run_id": "r", "run_type": "scheduled", "state": "queued"}}
-            )
-        )
+        assert alerts.notify_late(alerts.late_text("d", None, datetime(2026, 1, 1, tzinfo=UTC)), context())
     assert [record.message.split(",")[0] for record in caplog.records if record.name == "odre.alerts"] == [
         "Nobody is told"
     ] * 2

@@ -81,7 +81,7 @@ def test_paths_are_those_of_the_bucket(laid_out: dict[str, Any]) -> None:
     gcs = laid_out["gcs"]
     assert laid_out["of_the_repository"] == []
     assert laid_out["code"] == str(gcs / "plugins" / "odre" / "transform.py")
-    assert laid_out["contracts"] == str(gcs / "dags" / "include" / "contracts")
+    assert laid_out["contracts"] == str(gcs / "plugins" / "include" / "contracts")
     assert laid_out["project"] == str(gcs / "dags" / "include" / "dbt")
     assert laid_out["manifest"] == str(gcs / "dags" / "include" / "dbt" / "target" / "manifest.json")
 

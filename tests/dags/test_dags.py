@@ -8,7 +8,6 @@ import sys
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,13 +23,15 @@ SCHEDULES = {
     "gas_storage_daily": "0 11 * * *",
     "temperature_monthly": "0 7 1-15 * *",
 }
-SCHEDULED_EVERY = {
-    "eco2mix_hourly": timedelta(hours=1, minutes=1),
-    "gas_storage_daily": timedelta(days=1),
-    "temperature_monthly": timedelta(days=1),
-}
+#: Hours without a success after which a DAG is late, while its schedule goes on.
+LATE_AFTER_HOURS = {"eco2mix_hourly": 1 + 2, "gas_storage_daily": 24 + 6, "temperature_monthly": 24 + 6}
 #: DAG → its raw tables.
 TABLES = {dag_id: {read_contract(dataset).table for dataset in datasets} for dag_id, datasets in FETCHES.items()}
+
+
+def groups(dag: Any) -> list[str]:
+    """The groups of gate and chunks: of ordinary runs, and of backfills."""
+    return [group for table in sorted(TABLES[dag.dag_id]) for group in (table, f"{table}.backfill")]
 
 
 @pytest.fixture(params=sorted(SCHEDULES))
@@ -69,48 +70,56 @@ def test_every_task_ends_and_is_retried_within_bounds(dag: Any) -> None:
 
 def test_writers_of_shared_tables_take_turns_and_nobody_else_waits_for_them(dag: Any) -> None:
     merging = {task.task_id for task in dag.tasks if task.pool == MERGE_POOL.name}
-    assert merging == {"prepare"} | {f"{table}.chunks.merge" for table in TABLES[dag.dag_id]}
+    assert merging == {"prepare"} | {f"{group}.chunks.merge" for group in groups(dag)}
     building = {task.task_id: task.pool_slots for task in dag.tasks if task.pool == DBT_POOL.name}
     assert building.pop("dbt.dbt_producer_watcher") == DBT_POOL.slots, "a build writes alone"
     dbt = [task for task in dag.tasks if task.task_id.startswith("dbt.") and task.task_type != "EmptyOperator"]
     assert building == {task.task_id: 1 for task in dbt if task.task_id != "dbt.dbt_producer_watcher"}
 
 
-def test_scheduled_runs_go_before_those_that_someone_started(dag: Any) -> None:
+def test_ordinary_runs_go_before_backfills_and_no_run_takes_two_slots_for_a_step(dag: Any) -> None:
     for table in TABLES[dag.dag_id]:
         for step in ("extract", "load", "merge"):
-            task = dag.get_task(f"{table}.chunks.{step}")
-            weigh = task.weight_rule.get_weight
-            scheduled, manual = (SimpleNamespace(run_id=f"{kind}__2026-01-01") for kind in ("scheduled", "manual"))
-            assert weigh(scheduled) > weigh(manual)
-            assert task.max_active_tis_per_dagrun == 1
+            ordinary, backfill = (dag.get_task(f"{group}.chunks.{step}") for group in (table, f"{table}.backfill"))
+            # Absolute: what comes after a task does not count, so that of two that wait the ordinary run's goes.
+            assert (ordinary.weight_rule, backfill.weight_rule) == ("absolute", "absolute")
+            assert ordinary.priority_weight > backfill.priority_weight
+            assert ordinary.max_active_tis_per_dagrun == backfill.max_active_tis_per_dagrun == 1
 
 
-def test_somebody_is_told_once_a_run(dag: Any) -> None:
+def test_one_message_a_run_comes_from_the_dags_own_callbacks(dag: Any) -> None:
     assert (dag.on_failure_callback, dag.on_success_callback) == (alerts.notify_failure, alerts.notify_success)
-    (deadline,) = dag.deadline
-    assert deadline.callback.path == "odre.alerts.notify_late"
-    # With one that counts from when a run was queued, Airflow 3.3.1 fails to clear a run.
-    assert type(deadline.reference).__name__ == "DagRunLogicalDateDeadline"
-    assert deadline.interval < min(SCHEDULED_EVERY[dag.dag_id], timedelta(hours=6))
     for task in dag.tasks:
         told = [*task.on_failure_callback, *task.on_retry_callback, *task.on_success_callback]
         assert not [callback for callback in told if callback.__module__ == "odre.alerts"], task.task_id
 
 
+def test_a_dag_is_late_some_hours_after_its_schedule(dag: Any) -> None:
+    every = timedelta(hours=1) if dag.dag_id == "eco2mix_hourly" else timedelta(days=1)
+    assert every + dag.get_task("join").late_after == timedelta(hours=LATE_AFTER_HOURS[dag.dag_id])
+
+
 def test_each_query_of_an_operator_is_labelled_and_bounded(dag: Any) -> None:
     queries = [task for task in dag.tasks if hasattr(task, "configuration") and task.configuration]
-    assert len(queries) == len(TABLES[dag.dag_id]) + 1
+    assert len(queries) == len(groups(dag)) + 1
     for task in queries:
         assert task.configuration["labels"].keys() == {"dag", "task", "dataset"}
         assert int(task.configuration["query"]["maximumBytesBilled"]) == Settings.maximum_bytes_billed
 
 
+def test_jobs_are_waited_for_whatever_airflow_defers_by_default(dag: Any) -> None:
+    steps = ["record", *(f"{group}.chunks.{step}" for group in groups(dag) for step in ("load", "merge"))]
+    operators = [dag.get_task(step) for step in steps]
+    deferrable = [operator.partial_kwargs if operator.is_mapped else vars(operator) for operator in operators]
+    assert [step for step, of in zip(steps, deferrable, strict=True) if of.get("deferrable", True)] == []
+
+
 def test_flow(dag: Any) -> None:
-    for table in TABLES[dag.dag_id]:
-        chunks = [f"{table}.chunks.{step}" for step in ("extract", "load", "merge")]
-        for before, after in pairwise(["prepare", f"{table}.gate", *chunks, "join"]):
+    for group in groups(dag):
+        chunks = [f"{group}.chunks.{step}" for step in ("extract", "load", "merge")]
+        for before, after in pairwise(["prepare", f"{group}.gate", *chunks, "join"]):
             assert after in dag.get_task(before).downstream_task_ids, f"{before} >> {after}"
+        assert dag.get_task(f"{group}.gate").backfill == group.endswith(".backfill")
     # With every gate shut the build must still be looked at.
     assert "prepare" in dag.get_task("join").upstream_task_ids
     assert dag.get_task("join").trigger_rule == "none_failed_min_one_success"

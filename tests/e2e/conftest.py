@@ -7,14 +7,16 @@ from collections.abc import Iterator
 import pytest
 
 from local.runs import adopt_or_trigger
-from local.stack import DAGS, Ports, Source, Stack
+from local.stack import DAGS, Ports, Source
+from tests.e2e.composer import ComposerStack
 from tests.e2e.support import Pipeline, Snapshot
 
 
 @pytest.fixture(scope="package")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """The stack, after the first run of each DAG on an empty warehouse."""
-    with Stack(Source.generated(), Ports.free(), tmp_path_factory.mktemp("stack")) as stack:
+    stack = ComposerStack(Source.generated(), Ports.free(), tmp_path_factory.mktemp("stack"))
+    with stack:
         stack.start_warehouse()
         stack.start_source()
         stack.build_manifest()

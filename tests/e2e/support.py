@@ -7,9 +7,9 @@ from typing import Any
 
 from local.airflow_api import AirflowApi
 from local.runs import ENDED, Follower, last_error, task_log
-from local.stack import Stack
 from local.warehouse import Warehouse
 from odre.contracts import read_contracts
+from tests.e2e.composer import ComposerStack
 from tests.waiting import wait_until
 from tests.warehouse.support import MARTS
 
@@ -21,7 +21,7 @@ Snapshot = dict[str, tuple[int, str]]
 class Pipeline:
     """A running stack and the first run of each DAG."""
 
-    stack: Stack
+    stack: ComposerStack
     first_runs: dict[str, str]
     first_states: dict[str, str]
 

@@ -1,39 +1,105 @@
-"""The three DAGs on a real Airflow, from the source to the marts, and again."""
+"""The three DAGs on a real Airflow, from the source to the marts, and again.
+
+Each component has what Cloud Composer 3 gives it (:data:`tests.e2e.composer.GIVEN`).
+"""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
 from typing import Any
 
 import pytest
 
-from local.http import HttpError
+from local.http import HttpError, request
 from local.stack import DAGS
 from odre.contracts import read_contract, read_contracts
+from tests.e2e.composer import GIVEN
 from tests.e2e.support import Pipeline, Snapshot, tries
 from tests.warehouse.support import FETCHES
 
 #: The first test waits for the first runs.
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = pytest.mark.timeout(1800)
+
+#: Packages of the project.
+OURS = ("odre", "energy_dashboard")
 
 GAS = "stock_quotidien_stockages_gaz"
 
 
+def ask(pipeline: Pipeline, component: str, script: str) -> Any:
+    """What a script prints as JSON in a process that has what a component has."""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=pipeline.stack.environment_of(component),
+        cwd=pipeline.stack.state,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def dotted(serialized: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in a serialized DAG that names something of ours, with the key under which it stands."""
+    if isinstance(serialized, dict):
+        for name, inner in serialized.items():
+            yield from dotted(inner, name)
+    elif isinstance(serialized, list):
+        for inner in serialized:
+            yield from dotted(inner, key)
+    elif isinstance(serialized, str) and serialized.startswith(tuple(f"{package}." for package in OURS)):
+        yield key, serialized
+
+
 def test_first_runs_fill_every_table(pipeline: Pipeline, first: Snapshot) -> None:
     assert pipeline.first_states == dict.fromkeys(DAGS, "success")
+    # The settings count: XComs are files.
+    assert any((pipeline.stack.state / "xcom").rglob("*"))
     # Nothing was restated yet.
     assert {table for table, (rows, _) in first.items() if rows == 0} == {"energy.power_revisions"}
 
 
-def test_no_task_parses_the_dbt_project_again(pipeline: Pipeline, first: Snapshot) -> None:
-    folder = pipeline.stack.airflow_home / "logs"
-    # Twenty minutes past the hour, one of them begins another run by itself.
-    logs = {dag_id: list(folder.glob(f"dag_id={dag_id}/*/task_id=dbt.dbt_producer_watcher/*.log")) for dag_id in DAGS}
-    assert all(logs.values())
-    for log in chain(*logs.values()):
-        # What dbt says where it was asked in another way than when the manifest was made.
-        assert "Unable to do partial parsing" not in log.read_text()
+def test_scheduler_and_triggerer_have_no_plugins_and_the_web_server_no_dags(pipeline: Pipeline) -> None:
+    look = "import importlib.util, json; from airflow import settings; settings.initialize(); "
+    look += f"print(json.dumps([name for name in {OURS} if importlib.util.find_spec(name)]))"
+    for component, folders in GIVEN.items():
+        assert ask(pipeline, component, look) == (list(OURS) if "plugins" in folders else []), component
+        there = {folder.name for folder in pipeline.stack.gcs(component).iterdir()}
+        assert there == set(folders)
+
+
+def test_what_scheduler_and_triggerer_are_given_names_nothing_that_they_lack(
+    pipeline: Pipeline, first: Snapshot
+) -> None:
+    script = """
+import json
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.utils.session import create_session
+with create_session() as session:
+    rows = session.query(SerializedDagModel).all()
+    found = {row.dag_id: [row.data, len(row.dag.tasks)] for row in rows}
+print(json.dumps(found))
+"""
+    for component in ("scheduler", "triggerer"):
+        found = ask(pipeline, component, script)
+        assert set(found) == set(DAGS)
+        for data, tasks in found.values():
+            assert tasks > 10
+            # Airflow shows where an operator's class is, and does not import it.
+            assert {key for key, _ in dotted(data)} == {"_task_module"}
+
+
+def test_the_web_server_serves_the_page_and_knows_when_data_are_stale(pipeline: Pipeline, first: Snapshot) -> None:
+    api = pipeline.api
+    headers = {"Authorization": f"Bearer {api.log_in()}"}
+    shown = request("GET", f"{api.url}/energy-dashboard/data?period=last-30", headers=headers)
+    assert shown["freshness"]["dataset"] == list(read_contracts())
+    assert shown["freshness"]["stale_after_hours"] == [each.freshness_hours for each in read_contracts().values()]
 
 
 def test_the_ledger_accounts_for_every_raw_row(pipeline: Pipeline, first: Snapshot) -> None:

@@ -31,6 +31,7 @@ import pyarrow as pa
 import pytest
 
 from emulators.odre.source import Dataset
+from local.airflow_api import UNFINISHED
 from local.http import HttpError, request
 from local.processes import processes
 from local.runs import task_log
@@ -53,9 +54,9 @@ from tests.faults.support import (
 from tests.waiting import wait_until
 from tests.warehouse.support import GAS, MARTS, TestWarehouse
 
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = pytest.mark.timeout(3600)
 
-EXTRACT, LOAD, MERGE = (f"{GAS_TABLE}.chunks.{step}" for step in ("extract", "load", "merge"))
+EXTRACT, LOAD, MERGE = (f"{GAS_TABLE}.backfill.chunks.{step}" for step in ("extract", "load", "merge"))
 PRODUCER = "dbt.dbt_producer_watcher"
 
 WINDOW = {"window_start": str(MONTHS[0]), "window_end": str(END)}
@@ -94,7 +95,9 @@ class Story:
     clean: Content = field(default_factory=dict)
     exports_before: int = 0
     exports_after: list[str] = field(default_factory=list)
-    power_run: str = ""
+    power_runs: list[str] = field(default_factory=list)
+    #: Of those, the ones that the story does not wait for.
+    given_up: set[str] = field(default_factory=set)
     last_run: str = ""
     ledger_of_failed_run: list[tuple[Any, ...]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -228,6 +231,14 @@ class Story:
         seen = [support.export_window(request, GAS) for request in self.stack.proxies["odre"].seen]
         return [window for window in seen if window]
 
+    @property
+    def scheduled_power_run(self) -> dict[str, Any]:
+        """The first: the story may last until the next is due, which finds nothing new."""
+        runs = self.stack.airflow.runs(POWER_DAG)
+        return min(
+            (run for run in runs if run["dag_run_id"].startswith("scheduled__")), key=lambda run: run["run_after"]
+        )
+
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """The task instances of a run."""
         return self.stack.airflow.tasks(dag_id, run_id)
@@ -285,7 +296,7 @@ class Story:
             f"dags/{GAS_DAG}/dagRuns",
             {"logical_date": None, "conf": WINDOW, "dag_run_id": self.run_id},
         )
-        self.wait(500)
+        self.wait(1500)
         self.tasks_after_refusal = self.tasks(GAS_DAG, self.run_id)
         self.ledger_of_failed_run = self.warehouse().query(
             f"SELECT chunk FROM {{ops}}.loads WHERE run_id = '{self.run_id}' ORDER BY chunk"
@@ -297,7 +308,7 @@ class Story:
 
         def hold() -> None:
             reached.set()
-            over.wait(60)
+            over.wait(600)
 
         table = run_table(read_contract(GAS), self.run_id, REFUSED)
         whole = Fault(
@@ -327,13 +338,16 @@ class Story:
         self.exports_before = len(self.exports())
         path = f"dags/{GAS_DAG}/dagRuns/{quote(self.run_id, safe='')}/clear"
         api.call("POST", path, {"dry_run": False, "only_failed": True})
-        self.power_run = api.trigger(POWER_DAG, {"window_start": f"{END.year - 2}-01-01", "window_end": str(END)})
-        assert reached.wait(120), "the cleared chunk has not come to its merge"
+        window = {"window_start": f"{END.year - 2}-01-01", "window_end": str(END)}
+        self.power_runs = [api.trigger(POWER_DAG, window)]
+        assert reached.wait(600), "the cleared chunk has not come to its merge"
         self.exports_after = self.exports()[self.exports_before :]
         self.stack.kill_all()
         over.set()
         self.stack = self.new_stack(scheduled=True)
         self.stack.start_all()
+        api = self.stack.airflow
+        self.power_runs += [api.trigger(POWER_DAG, window) for _ in range(2)]
         wait_until(
             lambda: all(
                 any(run.startswith("scheduled__") for run in [r["dag_run_id"] for r in self.stack.airflow.runs(dag)])
@@ -342,6 +356,11 @@ class Story:
             "the scheduled runs",
             60,
         )
+        wait_until(lambda: self.scheduled_power_run["state"] in ("success", "failed"), "the scheduled run ends", 900)
+        for run_id in self.power_runs[1:]:
+            if api.run(POWER_DAG, run_id)["state"] in UNFINISHED:
+                api.give_up(POWER_DAG, run_id)
+                self.given_up.add(run_id)
         self.wait(1200)
 
     def run_once_more(self) -> None:
@@ -439,7 +458,9 @@ def test_the_ledger_has_what_was_committed_and_nothing_else(story: Story) -> Non
         if task["task_id"].endswith(".chunks.merge") and task["state"] == "success"
     }
     of_runs = {(run, read_contract(dataset).table, chunk) for run, dataset, chunk, _ in ledger if "__" in run}
-    assert of_runs == committed
+    # Where a run was given up, a merge may have come to its end without its task.
+    assert committed <= of_runs
+    assert {run for run, _, _ in of_runs - committed} <= story.given_up
 
 
 def test_quarantine_has_each_finding_once(story: Story) -> None:
@@ -503,12 +524,18 @@ def test_the_end_is_that_of_one_clean_run(story: Story) -> None:
 
 
 def test_every_run_ends_and_all_that_were_not_crashed_succeed(story: Story) -> None:
-    states = {run_id: state for runs in story.states.values() for run_id, state in runs.items()}
+    states = {
+        run_id: state
+        for runs in story.states.values()
+        for run_id, state in runs.items()
+        if run_id not in story.given_up
+    }
     assert sum(run_id.startswith("scheduled__") for run_id in states) >= len(DAGS)
     # The one whose dbt build was killed.
     assert list(states.values()).count("failed") <= 1
     assert story.states[GAS_DAG][story.last_run] == "success"
-    assert set(story.states[POWER_DAG].values()) == {"success"}
+    power = story.states[POWER_DAG]
+    assert {power[run_id] for run_id in power if run_id not in story.given_up} == {"success"}
 
 
 @pytest.mark.parametrize("pool", POOLS, ids=lambda pool: pool.name)
@@ -517,14 +544,18 @@ def test_waits_are_seen_in_the_pools(story: Story, pool: Pool) -> None:
     assert max(seen.taken for seen in story.waits[pool.name]) <= pool.slots
 
 
-def test_a_backfill_never_holds_the_scheduled_run_up_for_longer_than_a_chunk(story: Story) -> None:
-    """Once a task of the scheduled run could go, none of the backfill's of the same kind is let go before it."""
-    # The first: the story may last until the next is due, which finds nothing new.
-    scheduled = min(run for run in story.states[POWER_DAG] if run.startswith("scheduled__"))
+def test_three_backfills_hold_a_scheduled_run_up_for_no_longer_than_what_they_run(story: Story) -> None:
+    """Once a task of the scheduled run could go, none of the backfills' of the same kind is let go before it."""
     ours, theirs = (
-        [task for task in story.tasks(POWER_DAG, run) if ".chunks." in task["task_id"] and task["state"] == "success"]
-        for run in (scheduled, story.power_run)
+        [
+            task
+            for run in runs
+            for task in story.tasks(POWER_DAG, run)
+            if ".chunks." in task["task_id"] and task["state"] == "success"
+        ]
+        for runs in ([story.scheduled_power_run["dag_run_id"]], story.power_runs)
     )
+    assert len({task["dag_run_id"] for task in theirs}) == 3
     assert len(ours) >= 3
     assert len(theirs) >= 3 * 3
     overtaken = {}

@@ -140,6 +140,15 @@ def test_contracts_may_lie_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert {name: contract.lookback_days for name, contract in read_contracts().items()} == {"gas": 9}
 
 
+def test_a_folder_without_contracts_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONTRACTS_DIR", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="has no contract"):
+        read_contracts()
+    monkeypatch.setenv("CONTRACTS_DIR", str(tmp_path / "absent"))
+    with pytest.raises(FileNotFoundError, match="There is no folder"):
+        read_contracts()
+
+
 def test_every_field_is_explained_where_the_contracts_are() -> None:
     explained = (contracts_dir() / "README.md").read_text(encoding="utf-8")
     for path in contracts_dir().glob("*.yaml"):

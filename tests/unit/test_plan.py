@@ -10,7 +10,7 @@ import pytest
 from odre.client import Metadata
 from odre.contracts import read_contract
 from odre.drift import Drift
-from odre.plan import Chunk, SourceState, parse_form_window, plan_chunks, reason_to_fetch, run_window
+from odre.plan import Chunk, SourceState, parse_form_window, plan_chunks, reason_to_fetch, run_window, success_due
 from odre.windows import Window
 
 TR = read_contract("eco2mix-national-tr")
@@ -90,3 +90,20 @@ class TestPlan:
         assert chunks[0].ledger_values()["unknown_columns"] == "nouveau"
         assert chunks[0].ledger_values()["source_mark"] == MARK
         assert chunks[1].label == f"chunk 2 of {len(chunks)}: 2021-01-01T00:00:00Z to 2022-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("cron", "hours", "now", "due"),
+    [
+        # Paris is at UTC + 1 in winter, at UTC + 2 in summer.
+        ("20 * * * *", 2, "2026-03-01T12:30:00", "2026-03-01T15:20:00"),
+        ("0 11 * * *", 6, "2026-03-01T10:05:00", "2026-03-02T16:00:00"),
+        ("0 11 * * *", 6, "2026-03-28T10:05:00", "2026-03-29T15:00:00"),
+        # The second half of a month has no run.
+        ("0 7 1-15 * *", 6, "2026-03-14T06:05:00", "2026-03-15T12:00:00"),
+        ("0 7 1-15 * *", 6, "2026-03-15T06:05:00", "2026-04-01T11:00:00"),
+    ],
+)
+def test_a_success_is_due_some_hours_after_the_next_scheduled_time(cron: str, hours: int, now: str, due: str) -> None:
+    found = success_due(cron, "Europe/Paris", timedelta(hours=hours), datetime.fromisoformat(f"{now}+00:00"))
+    assert found == datetime.fromisoformat(f"{due}+00:00")

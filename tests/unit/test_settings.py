@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from odre.settings import Settings
+from odre.settings import Settings, find_folder
 
 
 def test_defaults_are_those_of_one_machine() -> None:
@@ -32,3 +34,10 @@ def test_a_prefix_gives_each_developer_a_full_set_of_datasets() -> None:
         settings.staging_dataset,
         settings.marts_dataset,
     )
+
+
+def test_a_folder_that_is_absent_is_an_error_and_not_an_empty_one(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"There is no folder .*absent: deploy again"):
+        find_folder("contracts", str(tmp_path / "absent"))
+    with pytest.raises(FileNotFoundError, match=r"include/nothing or .*plugins/include/nothing or .*dags/inc"):
+        find_folder("nothing", None)

@@ -7,12 +7,13 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 import pyarrow as pa
+from airflow.sdk import DAG
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
 from odre import jobs, warehouse
 from odre.contracts import read_contract
-from odre.operators import LoadOperator, MergeOperator, OdreGateOperator, OdreToGCSOperator
+from odre.operators import LoadOperator, MergeOperator, OdreGateOperator, OdreToGCSOperator, PrepareWarehouseOperator
 from tests.warehouse.support import REAL_TIME, TestWarehouse, power_row
 
 POINTS: Final = ("Centre", "Saline")
@@ -51,6 +52,26 @@ class TaskInstance(SimpleNamespace):
         """Kept by nobody."""
 
 
+def prepare(house: TestWarehouse, **form: str) -> None:
+    """The first task of a run."""
+    with DAG("adhoc_airflow"):
+        operator = PrepareWarehouseOperator(
+            task_id="prepare",
+            settings=house.settings,
+            window_start=form.get("window_start", ""),
+            window_end=form.get("window_end", ""),
+        )
+    context: Any = {"ti": TaskInstance(task=operator)}
+    operator.execute(context)
+
+
+def build_context(cleared: int = 0) -> Any:
+    """What Airflow gives to ``join``: an hourly DAG, and whether the task was cleared."""
+    schedule = SimpleNamespace(expression="20 * * * *", timezone="Europe/Paris")
+    ti = TaskInstance(max_tries=cleared)
+    return {"ti": ti, "run_id": "r", "dag": SimpleNamespace(timetable=schedule)}
+
+
 class Pipeline:
     """Ingest runs against one warehouse, step by step as the DAG has them, without a scheduler."""
 
@@ -65,6 +86,7 @@ class Pipeline:
             task_id="gate",
             dataset=dataset,
             settings=self.house.settings,
+            backfill=bool(form.get("window_start") or form.get("window_end")),
             window_start=form.get("window_start", ""),
             window_end=form.get("window_end", ""),
             force=form.get("force", "False"),

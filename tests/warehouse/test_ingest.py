@@ -18,9 +18,9 @@ from emulators.odre.source import MemorySource
 from odre import tables, warehouse
 from odre.client import OdreClient, SourceUnreachable
 from odre.contracts import read_contract, read_contracts
-from odre.operators import PrepareWarehouseOperator
+from odre.operators import OdreGateOperator
 from tests.conftest import ServeSource
-from tests.warehouse.ingest import DAY, POINTS, Pipeline, gas, power
+from tests.warehouse.ingest import DAY, POINTS, Pipeline, gas, power, prepare
 from tests.warehouse.support import CONSOLIDATED, GAS, REAL_TIME
 
 
@@ -349,14 +349,26 @@ def test_what_another_try_may_mend_is_tried_four_times_and_nothing_else(
 
 
 def test_a_window_that_ends_before_it_starts_is_refused_before_anything_is_fetched(pipeline: Pipeline) -> None:
-    operator = PrepareWarehouseOperator(
-        task_id="prepare",
-        settings=pipeline.house.settings,
-        window_start="2024-03-02",
-        window_end="2024-03-01",
-    )
     with pytest.raises(AirflowFailException, match=r"window_end \(2024-03-01\) must be later than window_start"):
+        prepare(pipeline.house, window_start="2024-03-02", window_end="2024-03-01")
+
+
+def test_a_gate_is_of_backfills_or_of_ordinary_runs(pipeline: Pipeline) -> None:
+    def gate(backfill: bool, window_start: str) -> None:
+        operator = OdreGateOperator(
+            task_id="gate",
+            dataset=GAS,
+            settings=pipeline.house.settings,
+            backfill=backfill,
+            window_start=window_start,
+            window_end="",
+        )
         operator.execute({})
+
+    with pytest.raises(AirflowSkipException, match="no window"):
+        gate(backfill=True, window_start="")
+    with pytest.raises(AirflowSkipException, match="has a window"):
+        gate(backfill=False, window_start="2024-03-01")
 
 
 def test_tables_are_widened_by_new_columns_and_by_nothing_else(pipeline: Pipeline) -> None:

@@ -14,10 +14,11 @@ from emulators.odre.server import Request
 from emulators.odre.source import MemorySource
 from odre.restore import Restore
 from odre.transform import BuildGateOperator
-from tests.warehouse.ingest import DAY, Pipeline, TaskInstance, gas
+from tests.warehouse.ingest import DAY, Pipeline, build_context, gas
 from tests.warehouse.support import FETCHES, GAS, DbtFailed
 
 BOUND = 123_456_789
+HOUR = timedelta(hours=1)
 
 
 class Watched:
@@ -61,8 +62,8 @@ def test_jobs_of_operators_and_of_a_restore(bounded: Pipeline, serving: Callable
     extracted = bounded.extract(chunk, "first")
     bounded.load(GAS, extracted)
     bounded.merge(GAS, extracted)
-    join = BuildGateOperator(task_id="join", datasets=[GAS], settings=bounded.house.settings)
-    assert join.execute({"ti": TaskInstance(max_tries=0)})["data_tests"] == "all"  # type: ignore[typeddict-item]
+    join = BuildGateOperator(task_id="join", datasets=[GAS], settings=bounded.house.settings, late_after=HOUR)
+    assert join.execute(build_context())["data_tests"] == "all"
     jobs = watched.since()
     assert [job.labels["task"] for job in jobs] == ["gate", "load", "merge", "merge", "join"]
     assert {job.labels["dataset"] for job in jobs[:-1]} == {GAS}
@@ -118,10 +119,10 @@ def test_a_day_of_builds_has_one_with_all_data_tests(bounded: Pipeline) -> None:
     house = bounded.house
 
     def data_tests(**builds: str) -> str:
-        join = BuildGateOperator(task_id="join", datasets=[GAS], settings=house.settings)
-        ti = TaskInstance(max_tries=int(builds.pop("cleared", "0")))
+        join = BuildGateOperator(task_id="join", datasets=[GAS], settings=house.settings, late_after=HOUR)
+        context = build_context(cleared=int(builds.pop("cleared", "0")))
         house.query("delete from {ops}.builds where true")
-        first = join.execute({"ti": ti})  # type: ignore[typeddict-item]
+        first = join.execute(context)
         for tested, hours in builds.items():
             house.query(
                 "insert into {ops}.builds (dag_id, run_id, project_hash, started_at, finished_at, data_tests)"
@@ -130,7 +131,7 @@ def test_a_day_of_builds_has_one_with_all_data_tests(bounded: Pipeline) -> None:
             )
         house.query("delete from {ops}.loads where true")
         house.query(f"insert into {{ops}}.loads (dataset, loaded_at) values ('{GAS}', current_timestamp())")
-        return join.execute({"ti": ti})["data_tests"]  # type: ignore[typeddict-item]
+        return join.execute(context)["data_tests"]
 
     assert data_tests() == "all"
     assert data_tests(all="1") == "keys"
@@ -146,10 +147,10 @@ def test_the_marts_of_each_dag_are_behind_until_its_own_build_is_on_record(
 ) -> None:
     house = pipeline.house
     with DAG(dag_id):
-        join = BuildGateOperator(task_id="join", datasets=datasets, settings=house.settings)
+        join = BuildGateOperator(task_id="join", datasets=datasets, settings=house.settings, late_after=HOUR)
 
     def decide() -> dict[str, str]:
-        return join.execute({"ti": TaskInstance(max_tries=0)})  # type: ignore[typeddict-item]
+        return join.execute(build_context())
 
     def record(of: str) -> None:
         house.query(

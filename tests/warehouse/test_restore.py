@@ -47,7 +47,7 @@ class History:
         """Every row of those tables."""
         rows = {}
         for table in warehouse.tables(read_contracts().values(), self.house.settings):
-            if table.name not in ("builds", "turns"):
+            if table.dataset == self.house.settings.raw_dataset or table.name in ("loads", "quarantine"):
                 name = f"{table.dataset}.{table.name}"
                 where = f"{table.partition_column} >= '1900-01-01'"
                 rows[name] = sorted(self.house.query(f"select * from {name} where {where}"), key=str)

@@ -21,17 +21,16 @@ from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 
-#: DAGs of a moment, which say of their runs what the project's say.
+#: A DAG for the tests, which says of its runs what the project's say.
 TINY = """
 from datetime import timedelta
-import time
-from airflow.sdk import DAG, CronTriggerTimetable, Param, task
+from airflow.sdk import DAG, Param, task
 from airflow.sdk.exceptions import AirflowFailException
-from odre.alerts import alerts
+from odre.alerts import ALERTS
 
 with DAG(
     dag_id="told_of", params={"end": Param("well", type="string")}, is_paused_upon_creation=False,
-    default_args={"retries": 1, "retry_delay": timedelta(seconds=1)}, **alerts(late_after=timedelta(minutes=30)),
+    default_args={"retries": 1, "retry_delay": timedelta(seconds=1)}, **ALERTS,
 ):
     @task
     def end(how):
@@ -41,16 +40,6 @@ with DAG(
             raise RuntimeError("another try might mend it")
 
     end("{{ params.end }}") >> end.override(task_id="after")("well")
-
-with DAG(
-    dag_id="slow", schedule=CronTriggerTimetable("0 0 1 1 *", timezone="UTC", run_immediately=True), catchup=False,
-    is_paused_upon_creation=False, **alerts(late_after=timedelta(seconds=1)),
-):
-    @task
-    def sleep():
-        time.sleep(40)
-
-    sleep()
 """
 
 
@@ -107,7 +96,7 @@ class ToldStack(Stack):
 
 @pytest.fixture(scope="package")
 def stack(receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ToldStack]:
-    """Airflow with one of the project's DAGs, and the tiny ones."""
+    """Airflow with one of the project's DAGs, and the tiny one."""
     dags = tmp_path_factory.mktemp("dags")
     shutil.copy(ROOT / "dags" / "gas_storage_daily.py", dags)
     (dags / "told_of.py").write_text(TINY)
