@@ -18,10 +18,10 @@ from typing import Final
 import pyarrow as pa
 from google.cloud import bigquery
 
-from energy_dashboard.marts import Marts, WarehouseSilent
-from energy_dashboard.payload import Warehouse, payload
+from energy_dashboard.marts import Marts, MartsAbsent, WarehouseSilent
+from energy_dashboard.payload import NOTHING_DUE, Warehouse, payload
 from energy_dashboard.periods import Period, parse_period
-from energy_dashboard.queries import lasting_queries, period_queries, state_query
+from energy_dashboard.queries import Query, due_query, lasting_queries, period_queries, state_query
 from odre.contracts import read_contracts
 from odre.paris import PARIS
 from odre.settings import Settings
@@ -127,18 +127,25 @@ class Dashboard:
         if known and time.monotonic() < due:
             return known
         state = {"state": state_query(self.settings)}
-        found = self.marts.read(state if known else state | lasting_queries(self.settings))
-        now = found.pop("state")
-        if known and now.equals(known.state):
+        found = self._read_with_due(state if known else state | lasting_queries(self.settings))
+        now, due = found.pop("state"), found.pop("due")
+        if known and now.equals(known.state) and due.equals(known.due):
             newer = known
         else:
-            newer = Warehouse(now, found or self.marts.read(lasting_queries(self.settings)))
+            newer = Warehouse(now, found or self.marts.read(lasting_queries(self.settings)), due)
         with self._lock:
             if newer is not self._warehouse:
                 self._warehouse = newer
                 self._answers.clear()
             self._looked_at = time.monotonic()
         return newer
+
+    def _read_with_due(self, queries: Mapping[str, Query]) -> dict[str, pa.Table]:
+        """The rows of the queries, and ``due``: none before the first run after an upgrade, which makes that view."""
+        try:
+            return self.marts.read({**queries, "due": due_query(self.settings)})
+        except MartsAbsent:
+            return {**self.marts.read(queries), "due": NOTHING_DUE}
 
     def _last_day(self, warehouse: Warehouse) -> date:
         """The last whole day, or yesterday where there is none."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from itertools import pairwise
@@ -51,12 +51,23 @@ _IN_PER_CENT: Final = frozenset({"consumption_mwh", "production_mwh", "co2_g_per
 Columns = dict[str, list[Any]]
 
 
+#: What ``due_query`` gives before any run took note of its end.
+NOTHING_DUE: Final = pa.table(
+    {
+        "name": pa.array([], pa.string()),
+        "succeeded_at": pa.array([], pa.timestamp("us", "UTC")),
+        "expected_by": pa.array([], pa.timestamp("us", "UTC")),
+    }
+)
+
+
 @dataclass(frozen=True)
 class Warehouse:
-    """What is of all data: the rows of :func:`energy_dashboard.queries.state_query` and ``lasting_queries``."""
+    """What is of all data: the rows of ``state_query``, ``lasting_queries`` and ``due_query``."""
 
     state: pa.Table
     lasting: Mapping[str, pa.Table]
+    due: pa.Table = field(default_factory=lambda: NOTHING_DUE)
 
     @cached_property
     def statistics(self) -> dict[str, pa.Table]:
@@ -116,6 +127,7 @@ def payload(
         "available": {name: _text(day) for name, day in available.items()},
         "coverage": _coverage(table),
         "freshness": _freshness(warehouse.state, stale_after_hours),
+        "due": _columns(warehouse.due),
         "header": _header(table, _with_totals(_a_year_before(rows["days"], period))),
         "daily": _daily(table, _hours_of(days)),
         "hourly": _hourly(rows["hours"], period) if "hours" in rows else None,

@@ -50,6 +50,15 @@ ORDER BY dataset
 """)
 
 
+def due_query(settings: Settings) -> Query:
+    """A row a DAG, or a dataset that was never loaded: ``name, succeeded_at, expected_by`` of the next success."""
+    return Query(f"""\
+SELECT name, succeeded_at, expected_by
+FROM `{settings.project}.{settings.ops_dataset}.due_runs`
+ORDER BY name
+""")
+
+
 @dataclass(frozen=True)
 class Part:
     """A part of the answer that is of all data and not of a period: the rows of a mart, the greater to come later."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 from google.cloud import bigquery
 
 from energy_dashboard.marts import Marts, MartsAbsent, WarehouseSilent
-from energy_dashboard.payload import BORDERS
+from energy_dashboard.payload import BORDERS, NOTHING_DUE
 from energy_dashboard.queries import SOURCES, Query
 from odre.paris import PARIS
 
@@ -242,6 +242,7 @@ class MartsOfTests(Marts):
         super().__init__(_nobody, max_bytes=0, dataset="energy")
         self.loaded_at: dict[str, datetime] = {}
         self.silent = self.absent = self.empty = False
+        self.due = NOTHING_DUE
 
     def read(self, queries: Mapping[str, Query]) -> dict[str, pa.Table]:
         """The rows of each query."""
@@ -280,6 +281,8 @@ class MartsOfTests(Marts):
                     }.items()
                 ]
             )
+        if name == "due":
+            return self.due
         if name == "available":
             first, last = (None, None) if self.empty else (FIRST_DAY, LAST_DAY)
             return _table(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
+import pyarrow as pa
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
@@ -196,7 +197,21 @@ def test_sample_and_late_data_are_said_to_be_so(reader: Reader, site: Site) -> N
     site.reset()
     site.sample = True
     site.marts.loaded_at = {"stock-quotidien-stockages-gaz": datetime.now(UTC) - timedelta(days=40)}
+    last, now = datetime(2026, 3, 20, 10, 5, tzinfo=UTC), datetime.now(UTC)
+    never = "temperature-quotidienne-regionale"
+    site.marts.due = pa.Table.from_pylist(
+        [
+            {"name": "eco2mix_hourly", "succeeded_at": last, "expected_by": now + timedelta(hours=2)},
+            {"name": "gas_storage_daily", "succeeded_at": last, "expected_by": now - timedelta(seconds=1)},
+            {"name": never, "succeeded_at": None, "expected_by": now - timedelta(hours=1)},
+        ],
+        site.marts.due.schema,
+    )
     reader.open("2026-02")
+    expect(reader.page.locator("[data-banner=overdue]")).to_have_text(
+        "Late runs: gas_storage_daily (last success 20 Mar 2026, 11:05), temperature-quotidienne-regionale (never "
+        "loaded). Look at them in Airflow."
+    )
     expect(reader.page.locator("[data-banner=sample]")).to_contain_text("Sample data")
     expect(reader.page.locator("[data-banner=late]")).to_contain_text("Gas storage (until 15 Mar 2026)")
     expect(reader.page.locator('[data-dataset="stock-quotidien-stockages-gaz"]')).to_contain_text("(late)")

@@ -317,6 +317,15 @@ def test_freshness_has_each_dataset_that_is_held_to_one() -> None:
     assert (got["built_at"], got["generated_at"]) == ("2026-11-24T10:25:00Z", "2026-11-24T10:30:15Z")
 
 
+def test_when_successes_are_due_is_shown_as_it_is_noted() -> None:
+    known = warehouse()
+    row = {"name": "d", "succeeded_at": datetime(2026, 1, 1, 6, tzinfo=UTC), "expected_by": None}
+    due = pa.Table.from_pylist([row], known.due.schema)
+    got = shown("2026-01-01", warehouse=Warehouse(known.state, known.lasting, due))
+    assert got["due"] == {"name": ["d"], "succeeded_at": ["2026-01-01T06:00:00Z"], "expected_by": [None]}
+    assert shown("2026-01-01")["due"]["name"] == []
+
+
 def test_before_anything_was_loaded_nothing_is_fresh() -> None:
     known = warehouse()
     got = shown("2026-01-01", warehouse=Warehouse(known.state.slice(0, 0), known.lasting))
@@ -369,15 +378,20 @@ def test_statistics_without_rows_have_their_columns() -> None:
 
 @pytest.mark.parametrize("text", ["2026-01-01", "2026"])
 def test_queries_name_marts_and_ledger_alone_and_hold_no_value(text: str) -> None:
-    from energy_dashboard.queries import lasting_queries, period_queries, state_query
+    from energy_dashboard.queries import due_query, lasting_queries, period_queries, state_query
 
     period = parse_period(text)
     assert isinstance(period, Period)
     settings = Settings.from_environment({"DATASET_PREFIX": "me_"})
-    queries = {"state": state_query(settings), **lasting_queries(settings), **period_queries(settings, period)}
+    queries = {
+        "state": state_query(settings),
+        "due": due_query(settings),
+        **lasting_queries(settings),
+        **period_queries(settings, period),
+    }
     for name, query in queries.items():
         tables = [part for n, part in enumerate(query.sql.split("`")) if n % 2]
-        dataset = "odre-local.me_energy_ops." if name == "state" else "odre-local.me_energy."
+        dataset = "odre-local.me_energy_ops." if name in ("state", "due") else "odre-local.me_energy."
         assert tables, name
         assert all(table.startswith(dataset) for table in tables), name
         assert "2026" not in query.sql

@@ -19,6 +19,11 @@ export function bannersOf(model, { t, formats }) {
       which: late.map(({ dataset, measured_until: until }) => t("staleItem", { name: t(dataset), until: untilText(dataset, until, formats) })).join(", "),
     })));
   }
+  if (model.overdue.length) {
+    banners.push(banner("overdue", t("overdueBanner", {
+      which: model.overdue.map(({ name, succeeded_at: at }) => t(isAbsent(at) ? "neverLoaded" : "overdueItem", { name, at: isAbsent(at) ? "" : formats.instant(Date.parse(at)) })).join(", "),
+    })));
+  }
   return banners;
 }
 

@@ -8,7 +8,7 @@ import { sumOf } from "./mix.js";
 const BY_DAY = 400;
 const BY_WEEK = 2800;
 
-const BLOCKS = ["freshness", "totals", "exchanges", "temperature_categories", "campaigns", "thermosensitivity", "seasons", "fullness", "relationships"];
+const BLOCKS = ["freshness", "due", "totals", "exchanges", "temperature_categories", "campaigns", "thermosensitivity", "seasons", "fullness", "relationships"];
 
 export function modelOf(payload) {
   const data = { ...payload, ...Object.fromEntries(BLOCKS.map((name) => [name, rowsOf(payload[name])])) };
@@ -21,6 +21,7 @@ export function modelOf(payload) {
     grain,
     steps: grain === "hour" ? rowsOf(data.hourly).map(hourOf) : grain === "day" ? days : groupsOf(days, grain),
     freshness: data.freshness.map((dataset) => ({ ...dataset, stale: isStale(dataset, Date.now()) })),
+    overdue: data.due.filter(({ expected_by: due }) => !isAbsent(due) && Date.parse(due) < Date.now()),
   };
 }
 

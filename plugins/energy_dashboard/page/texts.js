@@ -62,6 +62,12 @@ const TEXTS = {
     "Late data: {which}. They should be more recent.",
   ],
   staleItem: ["{name} (jusqu’au {until})", "{name} (until {until})"],
+  overdueBanner: [
+    "Traitements en retard : {which}. Voir leurs exécutions dans Airflow.",
+    "Late runs: {which}. Look at them in Airflow.",
+  ],
+  overdueItem: ["{name} (dernier succès le {at})", "{name} (last success {at})"],
+  neverLoaded: ["{name} (jamais chargé)", "{name} (never loaded)"],
   errorBanner: ["Les données n’ont pas pu être lues : {why}", "The data could not be read: {why}"],
   errorLogin: ["votre session est terminée, reconnectez-vous.", "your session has ended, log in again."],
   errorNetwork: ["le serveur ne répond pas.", "the server does not answer."],
