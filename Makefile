@@ -78,7 +78,7 @@ bench: ## Speed, memory and requests, as ratios, into .local/bench.json; KEYS=<p
 lint: ## Format, types, SQL, and that each pinned list follows from its .in
 	$(LOCAL) lint
 
-audit: ## Known weaknesses of the pinned packages, as PyPI has them
+audit: ## Known weaknesses of the pinned packages, as PyPI has them; fails where it cannot look one up
 	$(LOCAL) audit
 
 lock: ## Make requirements/*.txt again from requirements/*.in, keeping pins that still hold

@@ -1,4 +1,6 @@
-"""The pinned and hashed lists of ``requirements/``: how each is made, and whether it follows from its ``.in``."""
+"""The pinned and hashed lists of ``requirements/``: how each is made, whether it follows from its ``.in``, and what is
+known to be weak in it.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from local.basics import LocalError
-from local.environments import REQUIREMENTS, ensure_uv, installer_environment
+from local.basics import ROOT, LocalError, clean_environment
+from local.environments import REQUIREMENTS, ensure_checks, ensure_uv, installer_environment
 
 #: List → options of ``uv pip compile``, in the order in which they are made (one is a constraint of the next).
 LISTS: Final = {
@@ -59,6 +61,32 @@ def disagreements() -> list[str]:
             for list_ in LISTS
             for pin in sorted(_pins(REQUIREMENTS / f"{list_}.txt") ^ _pins(folder / f"{list_}.txt"))
         ]
+
+
+def weaknesses(name: str) -> str:
+    """Known weaknesses of a list's packages, as pip-audit's table; empty if there are none.
+
+    Raises:
+        LocalError: a package could not be looked up, so that nothing is known of it; holds the reason.
+    """
+    # The list is complete and hashed: nothing is resolved, and nothing installed.
+    command = [str(ensure_checks().with_name("pip-audit")), "--disable-pip", "--require-hashes", "--strict"]
+    command += ["--progress-spinner=off", "--format=columns", "--output=stdout"]
+    command += [f"--requirement=requirements/{name}.txt"]
+    done = subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False)
+    # Its exit code is the same where it found something and where it could not look; only the first prints a table.
+    if done.returncode and not done.stdout.strip():
+        raise LocalError(
+            f"The packages of requirements/{name}.txt could not be looked up: {_refusal(done.stderr)}. Run it where "
+            "the service can be reached: https://pypi.org/pypi, or the one that PIP_AUDIT_VULNERABILITY_SERVICE names"
+        )
+    return done.stdout.strip() if done.returncode else ""
+
+
+def _refusal(said: str) -> str:
+    """Why pip-audit gave up, in its own words or, where it broke off, in those of the last exception that has some."""
+    errors: list[str] = re.findall(r"^(?:ERROR:[\w.]+:(?!Tip: )|[\w.-]+: )(.+)", said, re.MULTILINE)
+    return (errors or said.split("\n"))[-1].rstrip(".")
 
 
 def composer_packages(folder: Path = REQUIREMENTS) -> dict[str, str]:
