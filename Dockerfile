@@ -3,12 +3,19 @@
 #   docker build --target production --tag odre:production .
 #
 # docker-compose.yaml builds the other two.
-ARG AIRFLOW_IMAGE=apache/airflow:3.3.1-python3.11
-ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+
+# Another base, from a registry of your own for instance: --build-arg AIRFLOW_IMAGE=… or PYTHON_IMAGE=….
+ARG AIRFLOW_IMAGE
+ARG PYTHON_IMAGE
+# Without, these two, each named once. A digest goes here, after the tag (…:3.3.1-python3.11@sha256:…); `docker buildx
+# imagetools inspect apache/airflow:3.3.1-python3.11` prints it. They are stages, and no defaults of the arguments, since
+# Dependabot reads FROM lines alone: from the first digest on, it proposes the later ones (.github/dependabot.yml).
+FROM apache/airflow:3.3.1-python3.11 AS official-airflow
+FROM python:3.11-slim-bookworm AS official-python
 
 # Airflow, dbt and what they need. The official image brings providers that the project does not use and whose pins
 # differ: the environment is made to hold our list and nothing else, as everywhere. uv stays outside of it.
-FROM ${AIRFLOW_IMAGE} AS environment
+FROM ${AIRFLOW_IMAGE:-official-airflow} AS environment
 ARG PIP_INDEX_URL=https://pypi.org/simple
 COPY --chown=airflow:0 requirements/tools.txt requirements/image.txt /tmp/requirements/
 RUN python -m venv /tmp/tools \
@@ -51,7 +58,7 @@ COPY --chown=airflow:0 dags /opt/airflow/dags
 
 # Cloud Storage, BigQuery and the stand-in of ODRÉ: an environment of its own, since their pins cannot live with
 # Airflow's. The list is complete, so nothing is resolved; one package asks for a newer Python than it needs.
-FROM ${PYTHON_IMAGE} AS emulators
+FROM ${PYTHON_IMAGE:-official-python} AS emulators
 ARG PIP_INDEX_URL=https://pypi.org/simple
 COPY requirements/emulators.txt /tmp/requirements/
 RUN pip install --no-cache-dir --index-url "${PIP_INDEX_URL}" --no-deps --ignore-requires-python --require-hashes \

@@ -82,7 +82,7 @@ def test_the_image_has_the_airflow_that_is_pinned() -> None:
     airflow = pins("airflow")["apache-airflow"]
     assert default("composer_image") == f"composer-3-airflow-{airflow}"
     dockerfile = (ROOT / "Dockerfile").read_text()
-    assert f"ARG AIRFLOW_IMAGE=apache/airflow:{airflow}-python3.11" in dockerfile
+    assert re.search(rf"^FROM apache/airflow:{re.escape(airflow)}-python3\.11[@ ]", dockerfile, re.MULTILINE)
 
 
 def test_the_image_parses_the_dbt_project_as_its_tasks_do() -> None:

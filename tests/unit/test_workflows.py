@@ -141,3 +141,30 @@ def test_what_is_bound_to_other_versions_is_not_moved_by_itself() -> None:
     (pip,) = [update for update in updates if update["package-ecosystem"] == "pip"]
     kept = {entry["dependency-name"] for entry in pip["ignore"]}
     assert {"apache-airflow", "apache-airflow-providers-google", "local-bigquery", "duckdb"} <= kept
+
+
+#: What Dependabot makes of a line: it reads no argument, and proposes nothing for an image without a tag.
+FROM = re.compile(r"^FROM (?P<image>[a-z\d]\S*?):(?P<tag>[\w.-]+)(?:@sha256:[0-9a-f]{64})? AS (?P<stage>[\w-]+)$")
+
+
+def test_each_base_image_is_named_once_where_dependabot_renews_its_digest() -> None:
+    lines = [line for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith("FROM ")]
+    named = {found["image"]: found["stage"] for line in lines if (found := FROM.match(line))}
+    assert set(named) == {"apache/airflow", "python"}
+    # All others are built on a stage, or on one that a build argument can replace.
+    stages = [line.split()[-1] for line in lines]
+    for line in lines:
+        if not FROM.match(line):
+            replaceable = re.fullmatch(r"\$\{[A-Z]+_IMAGE:-([\w-]+)\}", line.split()[1])
+            assert (replaceable[1] if replaceable else line.split()[1]) in stages
+    compose = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"].values()
+    pulled = {service["image"].partition(":")[0] for service in compose if not service["image"].startswith("$")}
+    text = (ROOT / ".github" / "dependabot.yml").read_text()
+    assert not any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)), "Dependabot refuses the whole file"
+    rules = {update["package-ecosystem"]: update for update in yaml.safe_load(text)["updates"]}
+    for ecosystem, images in (("docker", set(named)), ("docker-compose", pulled)):
+        ignored = {entry["dependency-name"]: entry for entry in rules[ecosystem]["ignore"]}
+        assert set(ignored) == images
+        # Without these words all of an image would be ignored, new builds of the same tag too.
+        kinds = {f"version-update:semver-{kind}" for kind in ("major", "minor", "patch")}
+        assert all(set(entry["update-types"]) == kinds for entry in ignored.values())
