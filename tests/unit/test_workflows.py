@@ -53,11 +53,16 @@ def test_a_workflow_may_no_more_than_it_needs(path: Path) -> None:
 
 
 def test_every_action_and_image_is_pinned_by_its_content(path: Path) -> None:
+    for line in re.findall(r"\buses: (.*)", path.read_text()):
+        assert re.search(r"@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line), line
     for step in steps(parsed(path)):
-        if "uses" in step:
-            assert re.search(r"@[0-9a-f]{40}$", step["uses"]), step["uses"]
         for image in re.findall(r"\b[\w./-]+/[\w.-]+:\d[\w.]*(?:@\S+)?", step.get("run", "")):
             assert re.search(r"@sha256:[0-9a-f]{64}$", image), image
+
+
+def test_an_action_has_one_version_in_all_workflows() -> None:
+    used = {line for path in WORKFLOWS for line in re.findall(r"\buses: (.*)", path.read_text())}
+    assert len({line.partition("@")[0] for line in used}) == len(used)
 
 
 def test_every_job_ends_and_keeps_no_credentials(path: Path) -> None:
