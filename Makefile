@@ -16,7 +16,7 @@ LOCAL = @$(or $(PYTHON),false) $(FITS) || { \
 	PYTHONPATH=plugins exec $(PYTHON) -m local
 
 .PHONY: help demo run sql docs dashboard looker-url check-source restore up down logs password trigger test test-faults test-browser test-compose bench lint lock clean \
-	audit plan apply destroy deploy
+	audit plan apply destroy deploy release
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{ printf "make %-14s%s\n", $$1, $$2 }'
@@ -95,6 +95,9 @@ destroy: ## Remove an environment; production only where that is typed out: ENV=
 
 deploy: ## The code of a tag into Cloud Composer: ENV=dev REF=<tag> [DRY_RUN=1]
 	$(LOCAL) deploy
+
+release: ## What a release of this commit publishes, into .local/release: archive, SBOM and, with a Docker engine, image
+	$(LOCAL) release
 
 clean: ## Remove .local
 	$(LOCAL) clean

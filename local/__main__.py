@@ -23,6 +23,7 @@ from local.compose import SAMPLE, Compose
 from local.http import HttpError
 from local.looker import report_url
 from local.processes import Processes, end_recorded
+from local.release import make_release
 from local.report import Memory, disk, show_marts, write_csv, write_table
 from local.runs import Follower, adopt_or_trigger
 from local.stack import DAGS, DBT_PLACES, DBT_PROJECT, USER, VARIABLES, Ports, Source, Stack, check_live
@@ -436,6 +437,12 @@ def deploy() -> int:
         return environments.run_in(python, *command, environment=_at_google())
 
 
+def release() -> int:
+    """Make what a release of this commit publishes; ``REF`` names the tag that it is to be of."""
+    make_release(os.environ.get("REF", ""))
+    return 0
+
+
 def lock() -> int:
     """Make the pinned lists again."""
     lists.lock()
@@ -481,6 +488,7 @@ COMMANDS: Final[dict[str, Callable[[], int]]] = {
     "apply": partial(_terraform, "apply"),
     "destroy": partial(_terraform, "destroy"),
     "deploy": deploy,
+    "release": release,
     "lint": lint,
     "lock": lock,
     "clean": clean,

@@ -22,6 +22,9 @@ from local.processes import run_in_foreground
 TERRAFORM: Final = ROOT / "terraform"
 ENVIRONMENTS: Final = ("dev", "prod")
 
+#: In an unpacked archive of a release, and nowhere else: its tag and commit.
+RELEASE: Final = "RELEASE"
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -109,13 +112,21 @@ def confirm_destruction(environment: Environment) -> None:
 def checked_out(ref: str, environment: Environment) -> Iterator[tuple[Path, str]]:
     """The code of a tag, as a folder for the time being, and its commit. Any commit will do outside of production.
 
+    In an unpacked archive of a release (:mod:`local.release`), its tag is this folder.
+
     Raises:
         LocalError: there is no such tag.
     """
     if not ref:
         raise LocalError(f"What is to be deployed? make deploy ENV={environment.name} REF=<tag>")
+    if (release := ROOT / RELEASE).is_file():
+        tag, commit = release.read_text().split()
+        if ref != tag:
+            raise LocalError(f"This is the archive of {tag} and has no other code: give REF={tag}, or use a clone")
+        yield ROOT, commit
+        return
     wanted = f"refs/tags/{ref}" if environment.name == "prod" else ref
-    found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}")
+    found = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}")
     if found.returncode:
         if why := " ".join(found.stderr.decode().split()):
             raise LocalError(f"Git cannot look for REF={ref}: {why}")
@@ -123,7 +134,7 @@ def checked_out(ref: str, environment: Environment) -> Iterator[tuple[Path, str]
         raise LocalError(f"REF={ref} is no {kind} here: git fetch --tags, or give another")
     commit = found.stdout.decode().strip()
     with tempfile.TemporaryDirectory() as name:
-        archive = _git("archive", "--format=tar", commit, "dags", "plugins", "include", "requirements")
+        archive = git("archive", "--format=tar", commit, "dags", "plugins", "include", "requirements")
         if archive.returncode:
             raise LocalError(f"{ref} cannot be read: {archive.stderr.decode().strip()}")
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
@@ -131,5 +142,6 @@ def checked_out(ref: str, environment: Environment) -> Iterator[tuple[Path, str]
         yield Path(name), commit
 
 
-def _git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+def git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """A command of Git's, in this checkout."""
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=False)

@@ -34,8 +34,8 @@ def path(request: pytest.FixtureRequest) -> Path:
     return found
 
 
-def test_the_three_are_there() -> None:
-    assert [path.stem for path in WORKFLOWS] == ["check-source", "ci", "deploy"]
+def test_the_four_are_there() -> None:
+    assert [path.stem for path in WORKFLOWS] == ["check-source", "ci", "deploy", "release"]
 
 
 def test_a_workflow_may_no_more_than_it_needs(path: Path) -> None:
@@ -48,7 +48,8 @@ def test_a_workflow_may_no_more_than_it_needs(path: Path) -> None:
         for right, kind in job.get("permissions", {}).items()
         if kind == "write"
     }
-    assert written <= {("deploy", "id-token"), ("check-source", "issues")}
+    of_a_release = {("release", right) for right in ("contents", "packages", "id-token", "attestations")}
+    assert written <= {("deploy", "id-token"), ("check-source", "issues"), *of_a_release}
     assert "secrets." not in path.read_text(), "there is no secret to have"
 
 
