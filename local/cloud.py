@@ -143,5 +143,11 @@ def checked_out(ref: str, environment: Environment) -> Iterator[tuple[Path, str]
 
 
 def git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    """A command of Git's, in this checkout."""
+    """A command of Git's, in this checkout.
+
+    Raises:
+        LocalError: there is no Git.
+    """
+    if shutil.which("git") is None:
+        raise LocalError("git is not on the path: install it, or use the archive of a release, which needs none")
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=False)

@@ -203,6 +203,12 @@ def test_where_git_itself_refuses_its_words_are_told(monkeypatch: pytest.MonkeyP
         pass
 
 
+def test_without_git_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LocalError, match="git is not on the path"), cloud.checked_out("v1", DEV):
+        pass
+
+
 def test_a_commit_is_checked_out_as_it_is_in_git() -> None:
     with cloud.checked_out("HEAD", DEV) as (tree, commit):
         assert len(commit) == 40
