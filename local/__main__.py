@@ -18,7 +18,18 @@ from types import FrameType
 from typing import Final
 
 from local import cloud, environments, lists
-from local.basics import LOCAL, ROOT, LocalError, Stopped, clean_environment, elapsed, say, since_start, step
+from local.basics import (
+    LOCAL,
+    ROOT,
+    LocalError,
+    Stopped,
+    clean_environment,
+    elapsed,
+    ignored_settings,
+    say,
+    since_start,
+    step,
+)
 from local.compose import SAMPLE, Compose
 from local.http import HttpError
 from local.looker import report_url
@@ -51,6 +62,7 @@ def run() -> int:
 
 def _run(source: Source) -> int:
     stay = os.environ.get("EXIT", "") in ("", "0")
+    _say_what_is_ignored({"AIRFLOW_CONN_ODRE_DEFAULT"} if source.connection else set())
     with Memory().watched() as memory, Stack(source, Ports.from_environment()) as stack:
         stack.ports.check([name for name in VARIABLES if name != "odre" or not source.connection])
         environments.ensure_emulators()
@@ -81,6 +93,12 @@ def _run(source: Source) -> int:
             )
             _wait(stack)
     return 0 if succeeded else 1
+
+
+def _say_what_is_ignored(counted: set[str]) -> None:
+    """Name the settings of the user's own Airflow that do not hold here; ``counted`` do."""
+    if ignored := ignored_settings(counted):
+        say(f"Ignored: {', '.join(ignored)}. Airflow has settings of its own here: local/airflow.env")
 
 
 def _wait(stack: Stack) -> None:
@@ -322,6 +340,7 @@ def up() -> int:
     source = os.environ.get("SOURCE", "")
     if source not in ("", "live", SAMPLE):
         raise LocalError(f"SOURCE={source}: give {SAMPLE}, or live, which it is without")
+    _say_what_is_ignored({"AIRFLOW_CONN_ODRE_DEFAULT", "AIRFLOW_CONN_SLACK_DEFAULT"})
     compose = Compose()
     profile = ["--profile", SAMPLE] if source == SAMPLE else []
     if compose.run(*profile, "up", "--build", "--detach", "--wait"):

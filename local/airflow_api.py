@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from local.basics import LocalError
+from local.basics import LocalError, import_failure, say
 from local.http import HttpError, request
 
 UNFINISHED: Final = ("queued", "running")
@@ -17,6 +18,22 @@ DATABASE_ERROR: Final = "Database error"
 #: What a gateway says while the server behind it is away.
 BEGINS_ANEW: Final = (502, 503, 504)
 LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+
+#: Seconds after which a wait says again what it waits for.
+SAY_EVERY: Final = 60.0
+
+#: The servers whose sign of life Airflow keeps, by its own names.
+SERVERS: Final = ("scheduler", "dag_processor", "triggerer")
+
+
+def is_timeout(reason: str) -> bool:
+    """Whether the exception of an import failure (``Type: message``) is a time-out: reading again may succeed."""
+    return "Timeout" in reason.partition(":")[0]
+
+
+def _is_later(time: str | None, since: datetime) -> bool:
+    """Whether one of Airflow's times is after ``since``; it is null for what never was."""
+    return time is not None and datetime.fromisoformat(time) > since
 
 
 @dataclass
@@ -38,10 +55,12 @@ class AirflowApi:
         """One call under ``/api/v2``; query values that are lists are repeated.
 
         What ends as an error of Airflow's database is called again: SQLite lets a transaction that read and then
-        writes fail at once when another has written meanwhile, whatever its time-out. So each call must bear it.
+        writes fail at once when another has written meanwhile, whatever its time-out. So is what a slow machine does
+        not answer in time. Each call must be idempotent.
 
         Raises:
             HttpError: Airflow refused.
+            OSError: it does not answer.
         """
         for left in reversed(range(TRIES)):
             try:
@@ -49,7 +68,10 @@ class AirflowApi:
             except HttpError as error:
                 if error.status != 500 or DATABASE_ERROR not in error.body or not left:
                     raise
-                time.sleep(1)
+            except TimeoutError:
+                if not left:
+                    raise
+            time.sleep(1)
         raise AssertionError("unreachable")
 
     def _call_once(self, method: str, path: str, body: object | None, query: dict[str, object]) -> Any:
@@ -75,42 +97,77 @@ class AirflowApi:
                 raise
             self.call("PATCH", f"pools/{name}", body)
 
-    def wait_for_dags(self, dag_ids: list[str], since: datetime, patience: float = 180) -> None:
-        """Wait until Airflow has read the DAGs anew, after ``since``; ``patience`` in seconds.
+    def wait_for_dags(
+        self, dag_ids: list[str], since: datetime, patience: float = 180, check: Callable[[], None] = lambda: None
+    ) -> None:
+        """Wait until Airflow has read the DAGs after ``since``; ``patience`` in seconds; ``check`` raises to end it.
 
-        A web server that does not answer is asked again: Composer's begins anew where plugins changed.
+        A web server that does not answer is asked again: Composer's starts again where plugins changed. A reading
+        that took too long is waited out: Airflow reads the file again.
 
         Raises:
             LocalError: one cannot be imported, or does not appear.
         """
-        deadline = time.monotonic() + patience
+        begun = said = time.monotonic()
+        slow: set[str] = set()
         while True:
+            check()
+            late: dict[str, str] = {}
             try:
-                unread, why = self._unread(dag_ids, since), ""
+                unread, why = self._unread(dag_ids, since, late), ""
             except (HttpError, OSError) as error:
                 if isinstance(error, HttpError) and error.status not in BEGINS_ANEW:
                     raise
                 unread, why = sorted(dag_ids), f": {error}"
             if not unread:
                 return
-            if time.monotonic() > deadline:
-                raise LocalError(f"Airflow has not read {unread} after {patience:.0f} s{why}")
+            for file in sorted(late.keys() - slow):
+                say(f"{file} was not read in time, and Airflow reads it again: {late[file]}")
+            slow |= late.keys()
+            now = time.monotonic()
+            if now - begun > patience:
+                reasons = "".join(f"; {file}: {reason}" for file, reason in late.items())
+                raise LocalError(f"Airflow has not read {unread} after {patience:.0f} s{why}{reasons}")
+            if now - said > SAY_EVERY:
+                said = now
+                say(f"Airflow has not read {', '.join(unread)} yet{why}")
             time.sleep(1)
 
-    def _unread(self, dag_ids: list[str], since: datetime) -> list[str]:
-        """The DAGs that were not read after ``since``; a time is null where none was read yet."""
-
-        def is_new(time: str | None) -> bool:
-            return time is not None and datetime.fromisoformat(time) > since
-
+    def _unread(self, dag_ids: list[str], since: datetime, late: dict[str, str]) -> list[str]:
+        """The DAGs that were not read after ``since``; ``late`` gets the files whose reading took too long, and why."""
         dags = self.call("GET", "dags", limit=100)["dags"]
-        unread = sorted(set(dag_ids) - {dag["dag_id"] for dag in dags if is_new(dag["last_parsed_time"])})
-        errors = self.call("GET", "importErrors")["import_errors"] if unread else []
-        for error in errors:
-            if is_new(error["timestamp"]):
-                last = error["stack_trace"].strip().splitlines()[-1]
-                raise LocalError(f"{error['filename']} cannot be imported: {last}")
+        unread = sorted(set(dag_ids) - {dag["dag_id"] for dag in dags if _is_later(dag["last_parsed_time"], since)})
+        for error in self.import_errors() if unread else []:
+            if _is_later(error["timestamp"], since):
+                reason = import_failure(error["stack_trace"])
+                if not is_timeout(reason):
+                    raise LocalError(f"{error['filename']} cannot be imported: {reason}")
+                late[error["filename"]] = reason
         return unread
+
+    def import_errors(self) -> list[dict[str, Any]]:
+        """The files that Airflow could not import at its last reading."""
+        found: list[dict[str, Any]] = self.call("GET", "importErrors", limit=100)["import_errors"]
+        return found
+
+    def dag(self, dag_id: str) -> dict[str, Any]:
+        """What Airflow knows of a DAG."""
+        found: dict[str, Any] = self.call("GET", f"dags/{dag_id}")
+        return found
+
+    def read_again(self, dag: dict[str, Any]) -> None:
+        """Have a DAG's file read before its turn."""
+        try:
+            self.call("PUT", f"parseDagFile/{dag['file_token']}")
+        except HttpError as error:
+            if error.status != 409:  # that was asked before, and waits for its turn
+                raise
+
+    def heartbeats(self) -> dict[str, datetime | None]:
+        """When scheduler, DAG processor and triggerer last gave a sign of life; ``None``: never."""
+        health = self.call("GET", "monitor/health")
+        times = {name: health[name].get(f"latest_{name}_heartbeat") for name in SERVERS}
+        return {name: time and datetime.fromisoformat(time) for name, time in times.items()}
 
     def runs(self, dag_id: str, states: tuple[str, ...] = ()) -> list[dict[str, Any]]:
         """The DAG's runs of these states, newest first."""
@@ -122,7 +179,7 @@ class AirflowApi:
 
     def next_run(self, dag_id: str) -> datetime:
         """When the scheduler is to start the DAG's next run; the distant past where it has not settled that yet."""
-        after = self.call("GET", f"dags/{dag_id}")["next_dagrun_run_after"]
+        after = self.dag(dag_id)["next_dagrun_run_after"]
         return datetime.fromisoformat(after) if after else LONG_AGO
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 LOCAL: Final = ROOT / ".local"
+
+#: How the names of Airflow's settings, connections and variables begin.
+OF_AIRFLOW: Final = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_")
+
+#: What stands between the traceback of a cause and that of the exception which it led to.
+CHAINED: Final = re.compile(
+    r"^\W*(?:The above exception was the direct cause of the following exception"
+    r"|During handling of the above exception, another exception occurred):$",
+    re.MULTILINE,
+)
 
 _started: Final = time.monotonic()
 
@@ -88,6 +99,32 @@ def clean_environment(environment: Mapping[str, str] = os.environ) -> dict[str, 
     exempt = [name for name in (ours.get("no_proxy") or ours.get("NO_PROXY") or "").split(",") if name]
     ours["NO_PROXY"] = ours["no_proxy"] = ",".join([*exempt, "127.0.0.1", "localhost"])
     return ours
+
+
+def ignored_settings(counted: Iterable[str] = (), environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Names of the user's settings of Airflow that :func:`clean_environment` leaves out, without the ``counted``."""
+    return sorted({name for name in environment if name.startswith(OF_AIRFLOW)} - set(counted))
+
+
+def exception_line(trace: str) -> str:
+    """The first line of the exception with which a traceback ends, ``Type: message``; empty where there is none.
+
+    What a message has more, such as links to documentation, is left out, and so are the causes before it.
+
+    >>> exception_line("Traceback (most recent call last):\\n  File …\\nValueError: no file\\n* see the manual\\n")
+    'ValueError: no file'
+    """
+    last = CHAINED.split(trace)[-1].splitlines()
+    # A group of exceptions is drawn as a tree, its trunk in front of the group's own lines.
+    lines = [line[4:] if line[:4] in ("  | ", "  + ") else line for line in last]
+    heads = [number for number, line in enumerate(lines) if line.endswith("Traceback (most recent call last):")]
+    after = lines[heads[0] + 1 :] if heads else []
+    return next((line.strip() for line in after if line.strip() and not line.startswith(" ")), "")
+
+
+def import_failure(trace: str) -> str:
+    """Why a file cannot be imported, in one line, of what Airflow keeps of it: a traceback, or a message alone."""
+    return exception_line(trace) or trace.strip().partition("\n")[0] or "no reason is given"
 
 
 def python_version() -> str:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from local.airflow_api import AirflowApi
-from local.basics import ROOT, LocalError, clean_environment, say, step
+from local.basics import ROOT, LocalError, clean_environment, exception_line, say, step
 from local.cloud import Environment
 from local.http import HttpError, request
 from local.lists import composer_packages
@@ -166,6 +166,7 @@ def read_dags(folder: Path, variables: Mapping[str, str]) -> dict[str, Any]:
             "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(folder / "plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "0",  # none: the machine may be busy
             "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
         }
@@ -173,7 +174,7 @@ def read_dags(folder: Path, variables: Mapping[str, str]) -> dict[str, Any]:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["no reason given"]
-        raise LocalError(f"Airflow cannot read the DAGs: {said[-1]}")
+        raise LocalError(f"Airflow cannot read the DAGs: {exception_line(done.stderr) or said[-1]}")
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     for file, error in found["errors"].items():
         raise LocalError(f"{Path(file).name} cannot be imported: {error}. Nothing was deployed")

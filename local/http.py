@@ -36,6 +36,7 @@ def request(
 
     Raises:
         HttpError: the server refused.
+        TimeoutError: it did not answer in time.
         OSError: nobody answered, or not in whole and readable HTTP.
     """
     data = None if body is None else json.dumps(body).encode()
@@ -50,6 +51,10 @@ def request(
             raise HttpError(error.code, error.read().decode(errors="replace")) from None
     except (HTTPException, UnicodeError) as error:
         raise OSError(f"no HTTP as it should be: {error!r}") from error
+    except OSError as error:
+        if isinstance(error, TimeoutError) or isinstance(getattr(error, "reason", None), TimeoutError):
+            raise TimeoutError(f"no answer within {timeout:.0f} s") from error
+        raise
     try:
         return json.loads(text)
     except ValueError:
@@ -59,7 +64,7 @@ def request(
 def answers(url: str) -> bool:
     """Whether the server answers 200 to a GET of ``url``."""
     try:
-        request("GET", url, timeout=5)
+        request("GET", url, timeout=30)
     except (HttpError, OSError):
         return False
     return True

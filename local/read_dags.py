@@ -1,12 +1,14 @@
 """``python -m local.read_dags``: what Airflow makes of a folder of DAGs and one of plugins, as JSON on the last line.
 
-Runs in a process of its own, whose environment says where code and settings are: ``dags`` (ids), ``errors`` (last line
-by file), ``pools`` (name, slots, purpose).
+Runs in a process of its own, whose environment says where code and settings are: ``dags`` (ids), ``errors`` (the first
+line of the exception by file), ``pools`` (name, slots, purpose).
 """
 
 from __future__ import annotations
 
 import json
+
+from local.basics import import_failure
 
 
 def main() -> None:
@@ -19,7 +21,7 @@ def main() -> None:
     bag = DagBag()
     plugins_manager.ensure_plugins_loaded()
     failed = {**bag.import_errors, **plugins_manager.get_import_errors()}
-    errors = {file: trace.strip().splitlines()[-1] for file, trace in failed.items()}
+    errors = {file: import_failure(trace) for file, trace in failed.items()}
     pools = [(pool.name, pool.slots, pool.purpose) for pool in POOLS]
     print(json.dumps({"dags": sorted(bag.dags), "errors": errors, "pools": pools}))
 

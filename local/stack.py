@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,8 +18,8 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from local import environments
-from local.airflow_api import AirflowApi
-from local.basics import LOCAL, ROOT, LocalError, clean_environment, step
+from local.airflow_api import SAY_EVERY, AirflowApi
+from local.basics import LOCAL, ROOT, LocalError, clean_environment, exception_line, say, step
 from local.http import HttpError, answers, request
 from local.processes import Processes, is_free, run_logged
 from local.secret_files import secret, write_private
@@ -39,8 +40,9 @@ USER: Final = "admin"
 #: What Airflow is told here and in Compose alike.
 SHARED_SETTINGS: Final = ROOT / "local" / "airflow.env"
 
-#: Seconds that a server has to answer before the start counts as failed.
-PATIENCE: Final = 180
+#: Seconds that a server has to answer before the start counts as failed: on a busy machine each takes minutes, and one
+#: that has ended is noticed at once.
+PATIENCE: Final = 1800
 
 
 def shared_settings() -> dict[str, str]:
@@ -363,6 +365,7 @@ class Stack:
         write_private(self.airflow_home / "passwords.json", json.dumps({USER: self.password}))
         environment = self.environment()
         self._run("Airflow's database", [str(python.parent / "airflow"), "db", "migrate"], environment)
+        self._end_jobs()
         airflow = str(python.parent / "airflow")
         self.processes.start("api-server", [airflow, "api-server"], self.environment_of("api-server"))
         self.processes.start("dag-processor", [airflow, "dag-processor"], self.environment_of("dag-processor"))
@@ -372,7 +375,13 @@ class Stack:
         for pool in POOLS:
             self.airflow.set_pool(pool.name, pool.slots, pool.purpose)
         self.processes.start("scheduler", [airflow, "scheduler", "--skip-serve-logs"], self.environment_of("scheduler"))
-        self.airflow.wait_for_dags([file.stem for file in self.dags_folder.glob("*.py")], since=begun)
+        dag_ids = [file.stem for file in self.dags_folder.glob("*.py")]
+        self.airflow.wait_for_dags(dag_ids, begun, PATIENCE, self.processes.check)
+
+    def _end_jobs(self) -> None:
+        """Note that the servers of earlier commands have ended: the scheduler takes their tasks up at once."""
+        with contextlib.closing(sqlite3.connect(self.airflow_home / "airflow.db", timeout=60)) as database, database:
+            database.execute("UPDATE job SET state = 'failed' WHERE state = 'running'")
 
     def build_manifest(self) -> None:
         """Parse the dbt project where it changed: Cosmos reads its manifest."""
@@ -394,21 +403,28 @@ class Stack:
         """Run a command to its end; its output goes to the log of this name.
 
         Raises:
-            LocalError: it failed; holds its last line and names the log.
+            LocalError: it failed; holds its exception or its last line, and names the log.
         """
         log = self.processes.log(name)
         with log.open("a") as output:
+            before = output.tell()
             failed = run_logged(command, environment, output)
         if failed:
-            lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-            raise LocalError(f"{name}: {lines[-1] if lines else 'failed'} (see {log})")
+            said = log.read_bytes()[before:].decode(errors="replace")
+            lines = [line.strip() for line in said.splitlines() if line.strip()]
+            reason = exception_line(said) or (lines[-1] if lines else "failed")
+            raise LocalError(f"{name}: {reason} (see {log})")
 
     def _wait_for(self, name: str, url: str) -> None:
-        deadline = time.monotonic() + PATIENCE
+        begun = said = time.monotonic()
         while not answers(url):
             self.processes.check()
-            if time.monotonic() > deadline:
-                raise LocalError(f"The {name} does not answer after {PATIENCE} s (see {self.processes.logs})")
+            now = time.monotonic()
+            if now - begun > PATIENCE:
+                raise LocalError(f"The {name} does not answer after {PATIENCE} s (see {self.processes.log(name)})")
+            if now - said > SAY_EVERY:
+                said = now
+                say(f"The {name} does not answer yet (log {self.processes.log(name)})")
             time.sleep(0.2)
 
 

@@ -24,6 +24,7 @@ os.environ.update(
     AIRFLOW__CORE__DAGS_FOLDER=str(_ROOT / "dags"),
     AIRFLOW__CORE__PLUGINS_FOLDER=str(_ROOT / "plugins"),
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT="0",  # none: the machine may be busy
     AIRFLOW__COSMOS__ENABLE_TELEMETRY="False",
 )
 

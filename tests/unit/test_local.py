@@ -5,23 +5,27 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
+import yaml
 
 from local import __main__ as commands
 from local import environments, lists
-from local.basics import ROOT, LocalError, clean_environment
+from local.basics import ROOT, LocalError, clean_environment, exception_line, ignored_settings, import_failure
 from local.environments import stamp_of, uv_settings
 from local.http import request
 from local.report import disk, language, show_answers, write_csv, write_table
-from local.stack import Ports, Source, check_live
+from local.stack import Ports, Source, Stack, check_live, shared_settings
 from local.warehouse import Result, Warehouse, _value
 from odre.address import ODRE
 from odre.settings import Settings
@@ -130,8 +134,13 @@ def test_containers_that_do_not_start_show_why(tmp_path: Path) -> None:
     docker = tmp_path / "docker"
     docker.write_text('#!/bin/sh\necho "$@"\ncase "$*" in *" up "*) exit 17;; esac\n')
     docker.chmod(0o755)
-    done = make("up", "SOURCE=sample", f"PYTHON={sys.executable}", PATH=f"{tmp_path}:{os.environ['PATH']}")
-    assert done.stdout.splitlines() == [
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = make("up", "SOURCE=sample", f"PYTHON={sys.executable}", PATH=path, AIRFLOW__CORE__PARALLELISM="no number")
+    ignored, *called = done.stdout.splitlines()
+    assert "Ignored: " in ignored
+    assert "AIRFLOW__CORE__PARALLELISM" in ignored
+    assert "no number" not in ignored
+    assert called == [
         "compose --profile sample up --build --detach --wait",
         "compose --profile sample logs --tail=20 secrets migrate",
     ]
@@ -202,6 +211,107 @@ def test_variables_that_would_lead_elsewhere_are_left_out() -> None:
         "no_proxy": "corp,127.0.0.1,localhost",
         "NO_PROXY": "corp,127.0.0.1,localhost",
     }
+
+
+def test_settings_of_the_users_own_airflow_are_named_without_what_they_hold() -> None:
+    given = {"AIRFLOW__CORE__PARALLELISM": "1", "AIRFLOW_CONN_ODRE_DEFAULT": "https://k:secret@x", "HOME": "/h"}
+    given |= {"AIRFLOW_VAR_X": "y", "AIRFLOW_PORT": "8081"}
+    every = ["AIRFLOW_CONN_ODRE_DEFAULT", "AIRFLOW_VAR_X", "AIRFLOW__CORE__PARALLELISM"]
+    assert ignored_settings(environment=given) == every
+    assert ignored_settings({"AIRFLOW_CONN_ODRE_DEFAULT"}, given) == every[1:]
+    assert not set(clean_environment(given)) & set(every)
+
+
+ANOTHER = (
+    "During handling of the above exception, another exception occurred:\n\n"
+    "Traceback (most recent call last):\n  File b\n"
+)
+GROUP = """  + Exception Group Traceback (most recent call last):
+  |   File a
+  | ExceptionGroup: all (1 sub-exception)
+  +-+---------------- 1 ----------------
+    | Traceback (most recent call last):
+    |   File b
+    | ValueError: x
+    +------------------------------------
+"""
+CAUSE = "Traceback (most recent call last):\n  File a\nKeyError: 'x'\n\n"
+
+
+@pytest.mark.parametrize(
+    ("trace", "line"),
+    [
+        (
+            "Traceback (most recent call last):\n  File a\n    code\n    ^^^^\nValueError: one\ntwo\n  three",
+            "ValueError: one",
+        ),
+        (f"{CAUSE}The above exception was the direct cause of the following exception:\n\n{CAUSE}", "KeyError: 'x'"),
+        (f"{CAUSE}{ANOTHER}my.Error: dbt says:\n{CAUSE}", "my.Error: dbt says:"),
+        (GROUP, "ExceptionGroup: all (1 sub-exception)"),
+        ("2026 INFO begins\n2026 ERROR failed\n" + CAUSE + "(Background on this error at: https://…)", "KeyError: 'x'"),
+        ("No module named 'x'\nsee the manual", ""),
+        ("", ""),
+    ],
+)
+def test_the_message_of_a_traceback_is_the_first_line_of_its_exception(trace: str, line: str) -> None:
+    assert exception_line(trace) == line
+
+
+def test_an_import_failure_without_a_traceback_is_its_first_line() -> None:
+    assert import_failure("No module named 'x'\nsee the manual\n") == "No module named 'x'"
+    assert import_failure("") == "no reason is given"
+
+
+def airflow_settings() -> dict[tuple[str, str], str]:
+    """Section and option → value of what Airflow itself is told locally."""
+    names = [name for name in shared_settings() if name.startswith("AIRFLOW__")]
+    given = {(name.split("__")[1].lower(), name.split("__")[2].lower()): shared_settings()[name] for name in names}
+    return {key: value for key, value in given.items() if key[0] not in ("cosmos", "openlineage")}
+
+
+def test_every_setting_is_one_of_airflows() -> None:
+    # Airflow takes no notice of a name that it does not know.
+    spec = find_spec("airflow")
+    assert spec is not None
+    assert spec.origin is not None
+    options = yaml.safe_load((Path(spec.origin).parent / "config_templates" / "config.yml").read_text())
+    known = {(section, option) for section, described in options.items() for option in described["options"]}
+    assert airflow_settings().keys() - known == set()
+
+
+def test_one_reading_that_is_broken_off_makes_no_dag_stale() -> None:
+    seconds = {key: float(value) for key, value in airflow_settings().items() if value.isdigit()}
+    broken_off = seconds["dag_processor", "dag_file_processor_timeout"]
+    assert seconds["core", "dagbag_import_timeout"] < broken_off
+    # From a reading that succeeded to the end of the next but one.
+    lag = 2 * (seconds["dag_processor", "min_file_process_interval"] + broken_off)
+    assert seconds["dag_processor", "stale_dag_threshold"] >= lag
+
+
+def test_servers_of_earlier_commands_have_ended_for_airflow_too(tmp_path: Path) -> None:
+    with Stack(Source.generated(), Ports.free(), tmp_path) as stack:
+        stack.airflow_home.mkdir()
+        with closing(sqlite3.connect(stack.airflow_home / "airflow.db")) as database, database:
+            database.execute("CREATE TABLE job (id INTEGER, state TEXT)")
+            database.execute("INSERT INTO job VALUES (1, 'running'), (2, 'success'), (3, 'running')")
+        stack._end_jobs()
+        with closing(sqlite3.connect(stack.airflow_home / "airflow.db")) as database:
+            assert database.execute("SELECT state FROM job ORDER BY id").fetchall() == [
+                ("failed",),
+                ("success",),
+                ("failed",),
+            ]
+
+
+def test_a_command_that_fails_shows_its_exception_and_not_that_of_an_earlier_one(tmp_path: Path) -> None:
+    with Stack(Source.generated(), Ports.free(), tmp_path) as stack:
+        for code, reason in (
+            ("raise OSError('locked\\nsee the manual')", "OSError: locked"),
+            ("print('first'); print('last'); exit(1)", "last"),
+            ("exit(1)", "failed"),
+        ):
+            with pytest.raises(LocalError, match=rf"^Airflow's database: {reason} \(see "):
+                stack._run("Airflow's database", [sys.executable, "-c", code], dict(os.environ))
 
 
 def test_ports_come_from_their_variables() -> None:
@@ -313,6 +423,11 @@ def test_a_source_that_cannot_be_used_is_one_line_that_names_the_demo(
     assert "secret-key" not in str(refused.value)
 
 
+def test_a_server_that_says_nothing_in_time_is_a_time_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(TimeoutError, match=r"no answer within \d"):
+        request("GET", f"http://127.0.0.1:{server.getsockname()[1]}", timeout=0.1)
+
+
 @pytest.mark.parametrize(
     "sent",
     [
@@ -334,7 +449,7 @@ def test_what_is_no_whole_http_is_the_same_error_as_no_answer(sent: bytes) -> No
         thread = threading.Thread(target=serve)
         thread.start()
         with pytest.raises(OSError, match="no HTTP as it should be"):
-            request("GET", f"http://127.0.0.1:{server.getsockname()[1]}", timeout=5)
+            request("GET", f"http://127.0.0.1:{server.getsockname()[1]}")
         thread.join()
 
 
