@@ -74,10 +74,11 @@ def _run(source: Source) -> int:
         begun = datetime.now(UTC)
         with step("Starting Airflow"):
             stack.start_airflow()
-        runs = adopt_or_trigger(stack.airflow, DAGS)
+        runs = adopt_or_trigger(stack.airflow, DAGS, stack.processes.check)
         say(f"Running {', '.join(runs)}: {stack.airflow_url} (user {USER}, password {stack.password})")
         logs = stack.airflow_home / "logs"
-        succeeded = Follower(stack.airflow, runs, logs, stack.processes.check, since=begun).follow()
+        servers = stack.processes.logs
+        succeeded = Follower(stack.airflow, runs, logs, stack.processes.check, since=begun, servers=servers).follow()
         if succeeded:
             show_marts(stack.warehouse)
         print(
