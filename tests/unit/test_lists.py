@@ -96,6 +96,7 @@ def audit(monkeypatch: pytest.MonkeyPatch, certificate: Path, tmp_path: Path) ->
         monkeypatch.setenv("https_proxy", proxy)
         return COMMANDS["audit"]()
 
+    environments.ensure_checks()  # while packages can be had: by the proxy they cannot
     monkeypatch.setattr(lists, "LISTS", {"tools": [], "composer-image": []})
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     monkeypatch.setenv("PIP_CACHE_DIR", str(tmp_path))
