@@ -51,7 +51,7 @@ class Pipeline:
         self.api.clear(dag_id, run_id, task_ids)
         # Until the scheduler takes it up, the run shows the end that it had.
         begun = ("queued", "running")
-        wait_until(lambda: self.api.run(dag_id, run_id)["state"] in begun, f"{run_id} goes on", 60, pause=0.2)
+        wait_until(lambda: self.api.run(dag_id, run_id)["state"] in begun, f"{run_id} goes on", pause=0.2)
         return self.follow({dag_id: run_id})[dag_id]
 
     def run_until_failure(self, dag_id: str, task_id: str, **form: Any) -> str:
@@ -62,7 +62,7 @@ class Pipeline:
                 (task_id, "failed") in {(task["task_id"], task["state"]) for task in self.api.tasks(dag_id, run_id)}
             ),
             f"{task_id} fails",
-            300,
+            900,
         )
         self.api.give_up(dag_id, run_id)
         return run_id

@@ -9,7 +9,6 @@ import shutil
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from local.stack import DAGS, Ports, Source, Stack
 from odre.contracts import contracts_dir, read_contract, read_contracts
 from tests.environment import emulators_installed
 from tests.faults.proxy import Proxy, Request, proxy
+from tests.waiting import wait_until
 from tests.warehouse.support import CONSOLIDATED, GAS, REAL_TIME, TEMPERATURE, TestWarehouse
 
 GAS_TABLE: Final = read_contract(GAS).table
@@ -195,10 +195,7 @@ def kill_families(leaders: set[int]) -> None:
     members = Processes.members(processes(), leaders)
     for seen in members:
         _kill(seen.pid)
-    deadline = time.monotonic() + 10
-    while members & set(processes().values()):
-        assert time.monotonic() < deadline, "something survives SIGKILL"
-        time.sleep(0.02)
+    wait_until(lambda: not members & set(processes().values()), "SIGKILL ends all of them", pause=0.02)
     for pid in leaders:
         # A process can look dead while threads of it still hold its files and ports.
         with suppress(ChildProcessError):

@@ -31,6 +31,7 @@ from local.basics import ROOT
 from local.stack import Ports, Source, Stack
 from odre.contracts import read_contract
 from tests.faults.support import GAS_TABLE, installed, kill_families
+from tests.waiting import PATIENCE
 from tests.warehouse.ingest import Pipeline, gas
 from tests.warehouse.support import GAS, REAL_TIME, TestWarehouse
 
@@ -243,7 +244,7 @@ def at_once(*work: Callable[[], Any]) -> list[Any]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(PATIENCE)
         assert not thread.is_alive(), "a deadlock"
     assert None not in results
     return results

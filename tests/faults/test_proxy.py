@@ -24,5 +24,5 @@ def test_a_request_whose_sender_died_is_none(standin: ServeSource) -> None:
             whole.request("GET", "/api/explore/v2.1/catalog/datasets")
             assert whole.getresponse().read()
         whole.close()
-        wait_until(lambda: len(between.seen) >= 2, "both are noted", 10)
+        wait_until(lambda: len(between.seen) >= 2, "both are noted")
         assert [request.method for request in between.seen] == ["GET", "GET"]

@@ -51,7 +51,7 @@ from tests.faults.support import (
     FaultStack,
     fault_stack,
 )
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 from tests.warehouse.support import GAS, MARTS, TestWarehouse
 
 pytestmark = pytest.mark.timeout(3600)
@@ -119,7 +119,7 @@ class Story:
             pid = seen.parent
         os.kill(pid, signal.SIGKILL)
         self.killed_pids.append(pid)
-        wait_until(lambda: pid not in processes(), f"the end of process {pid}", 10)
+        wait_until(lambda: pid not in processes(), f"the end of process {pid}")
 
     def note(self, name: str, chunk: int) -> None:
         """What the warehouse has of a chunk."""
@@ -222,7 +222,7 @@ class Story:
         """Let the source show the present tables; asked for its metadata, it looks."""
         support.publish(self.tables, self.folder)
         base = f"http://127.0.0.1:{self.stack.ports.odre}/api/explore/v2.1/catalog/datasets"
-        wait_until(lambda: request("GET", base)["total_count"] == len(self.tables), "the source", 30)
+        wait_until(lambda: request("GET", base)["total_count"] == len(self.tables), "the source")
 
     # Looking.
 
@@ -308,7 +308,7 @@ class Story:
 
         def hold() -> None:
             reached.set()
-            over.wait(600)
+            over.wait(PATIENCE)
 
         table = run_table(read_contract(GAS), self.run_id, REFUSED)
         whole = Fault(
@@ -340,7 +340,7 @@ class Story:
         api.call("POST", path, {"dry_run": False, "only_failed": True})
         window = {"window_start": f"{END.year - 2}-01-01", "window_end": str(END)}
         self.power_runs = [api.trigger(POWER_DAG, window)]
-        assert reached.wait(600), "the cleared chunk has not come to its merge"
+        assert reached.wait(PATIENCE), "the cleared chunk has not come to its merge"
         self.exports_after = self.exports()[self.exports_before :]
         self.stack.kill_all()
         over.set()
@@ -354,9 +354,8 @@ class Story:
                 for dag in DAGS
             ),
             "the scheduled runs",
-            60,
         )
-        wait_until(lambda: self.scheduled_power_run["state"] in ("success", "failed"), "the scheduled run ends", 900)
+        wait_until(lambda: self.scheduled_power_run["state"] in ("success", "failed"), "the scheduled run ends")
         for run_id in self.power_runs[1:]:
             if api.run(POWER_DAG, run_id)["state"] in UNFINISHED:
                 api.give_up(POWER_DAG, run_id)

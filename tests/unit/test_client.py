@@ -31,6 +31,7 @@ from odre.contracts import read_contract
 from odre.extract import MAX_EXPORTS, CountMismatch, extract_chunk
 from odre.quarantine import ContractBroken
 from odre.windows import Window
+from tests.waiting import PATIENCE
 
 GAS = read_contract("stock-quotidien-stockages-gaz")
 DATASET = GAS.dataset
@@ -76,7 +77,7 @@ class Portal(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def client(self, **options: object) -> OdreClient:
-        return OdreClient(self.url, KEY, **({"timeout": (2, 2), "sleep": self.slept.append} | options))  # type: ignore[arg-type]
+        return OdreClient(self.url, KEY, **({"timeout": (PATIENCE, PATIENCE), "sleep": self.slept.append} | options))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -390,15 +391,14 @@ def test_silence_is_a_timeout(portal: Portal) -> None:
     released = threading.Event()
 
     def say_nothing(handler: Handler) -> None:
-        released.wait(20)
+        released.wait()
         hang_up(handler)
 
     portal.answers = [say_nothing]
-    started = time.monotonic()
+    # The server stays silent until the client has given up.
     with pytest.raises(SourceUnreachable, match="timed out"):
-        portal.client(timeout=(1, 0.2), max_tries=2).count(DATASET, "")
+        portal.client(timeout=(PATIENCE, 0.2), max_tries=2).count(DATASET, "")
     released.set()
-    assert time.monotonic() - started < 5
 
 
 def test_a_refused_request_is_not_tried_again_and_its_message_is_shown(portal: Portal) -> None:
@@ -555,16 +555,17 @@ def test_a_stream_that_breaks_off_is_an_error_on_reading(portal: Portal, broken:
 
 
 def drip(handler: Handler) -> None:
+    """A body that never ends, a little at a time, until the client goes away."""
     handler.send_response(200)
     handler.send_header("Content-Type", "text/csv")
-    handler.send_header("Content-Length", "100000")
+    handler.send_header("Content-Length", str(2**40))
     handler.end_headers()
-    for _ in range(1000):
-        try:
+    try:
+        while True:
             handler.wfile.write(b"x" * 100)
-        except OSError:
-            return
-        time.sleep(0.02)
+            time.sleep(0.02)
+    except OSError:
+        return
 
 
 def test_a_drip_does_not_run_for_ever(portal: Portal) -> None:
@@ -579,15 +580,13 @@ def test_leaving_an_export_early_closes_its_connection(portal: Portal) -> None:
     closed = threading.Event()
 
     def much(handler: Handler) -> None:
-        try:
-            export(rows_csv(1_000_000))(handler)
-        except OSError:
-            closed.set()
+        drip(handler)
+        closed.set()
 
     portal.answers = [much]
     with portal.client().export_csv(DATASET, COLUMNS, "", GAS.key) as stream:
         next(stream)
-    assert closed.wait(5)
+    assert closed.wait(PATIENCE)
     with pytest.raises(StreamBroken):
         next(stream)
 

@@ -158,7 +158,7 @@ def test_a_state_that_cannot_be_reached_is_explained(terraform: Path) -> None:
 
 
 def test_terraform_is_interrupted_and_never_killed_in_the_middle_of_a_change(terraform: Path) -> None:
-    program = f"trap 'touch {terraform}/ended; exit 1' INT\nsleep 1\nkill -TERM $PPID\nsleep 5 &\nwait\n"
+    program = f"sleep 3600 &\ntrap 'kill $!; touch {terraform}/ended; exit 1' INT\nsleep 1\nkill -TERM $PPID\nwait\n"
     (terraform / "terraform").write_text(f'#!/bin/sh\ncase "$*" in *" init "*) exit 0;; esac\n{program}')
 
     def stop(number: int, _: object) -> None:

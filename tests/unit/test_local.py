@@ -29,6 +29,7 @@ from local.stack import Ports, Source, Stack, check_live, shared_settings
 from local.warehouse import Result, Warehouse, _value
 from odre.address import ODRE
 from odre.settings import Settings
+from tests.waiting import PATIENCE
 
 
 def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -126,7 +127,7 @@ def test_output_that_nobody_reads_any_more_is_no_error(command: str, code: int) 
     assert talking.stderr is not None
     talking.stdout.readline()
     talking.stdout.close()
-    assert (talking.stderr.read(), talking.wait(20)) == (b"", code)
+    assert (talking.stderr.read(), talking.wait(PATIENCE)) == (b"", code)
     talking.stderr.close()
 
 

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,14 +14,15 @@ import pytest
 
 from local.basics import ROOT, LocalError
 from local.processes import Processes, end_recorded, is_free, processes
+from tests.waiting import PATIENCE, wait_until
 
 #: A server that has a child in a session of its own, and takes no notice of SIGTERM; prints the child's id.
 STUBBORN = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
 print(child.pid, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -34,7 +34,7 @@ def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def bystander() -> Iterator[subprocess.Popen[bytes]]:
     """Somebody else's process."""
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], cwd=ROOT, start_new_session=True)
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], cwd=ROOT, start_new_session=True)
     yield process
     process.kill()
     process.wait()
@@ -45,12 +45,8 @@ def alive(pid: int) -> bool:
 
 
 def wait_for_line(log: Path) -> str:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        if log.is_file() and log.read_text().endswith("\n"):
-            return log.read_text().strip()
-        time.sleep(0.05)
-    raise AssertionError(f"{log} stayed empty")
+    wait_until(lambda: log.is_file() and log.read_text().endswith("\n"), f"a line in {log}", pause=0.05)
+    return log.read_text().strip()
 
 
 def test_end_takes_children_in_other_sessions_and_the_stubborn(tmp_path: Path) -> None:
@@ -92,7 +88,7 @@ def test_what_a_killed_command_left_is_ended_by_the_next(tmp_path: Path) -> None
         "import os, sys, pathlib, local.processes as p;"
         "s = p.Processes(pathlib.Path(sys.argv[1]));"
         f"s.start('odd server', [sys.executable, '-c', {STUBBORN!r}], dict(os.environ));"
-        "print('up', flush=True); import time; time.sleep(60)"
+        "print('up', flush=True); import time; time.sleep(600)"
     )
     parent = subprocess.Popen([sys.executable, "-c", command, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE)
     assert parent.stdout is not None
@@ -127,7 +123,7 @@ def test_the_same_record_of_this_boot_ends_it(tmp_path: Path, bystander: subproc
     entry = {"pid": bystander.pid, "start": processes()[bystander.pid].start, "boot": boot()}
     (tmp_path / "processes.json").write_text(json.dumps([entry]))
     Processes(tmp_path).end()
-    bystander.wait(5)
+    bystander.wait(PATIENCE)
 
 
 def test_records_anywhere_in_a_folder_are_found(tmp_path: Path, bystander: subprocess.Popen[bytes]) -> None:
@@ -136,7 +132,7 @@ def test_records_anywhere_in_a_folder_are_found(tmp_path: Path, bystander: subpr
     entry = {"pid": bystander.pid, "start": processes()[bystander.pid].start, "boot": boot()}
     (state / "processes.json").write_text(json.dumps([entry]))
     end_recorded(tmp_path)
-    bystander.wait(5)
+    bystander.wait(PATIENCE)
 
 
 def test_one_command_at_a_time_works_in_a_folder(tmp_path: Path) -> None:
@@ -170,7 +166,7 @@ def stop(*_):
     raise SystemExit(1)
 
 signal.signal(signal.SIGTERM, stop)
-child = "import time; print('ready', flush=True); time.sleep(60)"
+child = "import time; print('ready', flush=True); time.sleep(600)"
 parent = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {child!r}]); "
 parent += "print(p.pid, flush=True); p.wait()"
 with Path(sys.argv[1]).open("w") as log:
@@ -181,16 +177,12 @@ with Path(sys.argv[1]).open("w") as log:
 def test_a_command_with_a_log_ends_with_all_of_its_children(tmp_path: Path) -> None:
     log = tmp_path / "log"
     command = subprocess.Popen([sys.executable, "-c", LOGGED, str(log)], cwd=ROOT)
-    deadline = time.monotonic() + 10
-    while "ready" not in (written := log.read_text() if log.is_file() else "") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    child = next(int(line) for line in written.splitlines() if line.isdigit())
+    wait_until(lambda: log.is_file() and "ready" in log.read_text(), "the child is there", pause=0.05)
+    child = next(int(line) for line in log.read_text().splitlines() if line.isdigit())
     assert alive(child)
     command.send_signal(signal.SIGTERM)
-    command.wait(timeout=10)
-    while alive(child) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not alive(child)
+    command.wait()
+    wait_until(lambda: not alive(child), "the child ends", pause=0.05)
 
 
 #: A command of ours, on a terminal if it is handed one, that runs a program which counts how often it is interrupted.
@@ -242,7 +234,7 @@ def test_a_program_in_the_foreground_is_interrupted_once_and_ends_before_the_com
             os.write(keyboard, b"\x03")
         else:
             command.send_signal(number)
-        assert command.wait(timeout=20) == 128 + number
+        assert command.wait(PATIENCE) == 128 + number
         assert note.read_text() == "1"
     finally:
         with contextlib.suppress(ProcessLookupError):

@@ -26,6 +26,7 @@ from emulators.files import write_whole
 from emulators.odre.__main__ import _kept_present
 from emulators.odre.server import Answer, Request
 from emulators.odre.source import MemorySource
+from tests.waiting import PATIENCE
 
 REAL_TIME = "eco2mix-national-tr"
 GAS = "stock-quotidien-stockages-gaz"
@@ -61,7 +62,9 @@ class Api:
         self.datasets = base_url + "/api/explore/v2.1/catalog/datasets"
 
     def get(self, path: str, **parameters: object) -> requests.Response:
-        return requests.get(f"{self.datasets}/{path}", params={k: str(v) for k, v in parameters.items()}, timeout=10)
+        return requests.get(
+            f"{self.datasets}/{path}", params={k: str(v) for k, v in parameters.items()}, timeout=PATIENCE
+        )
 
     def records(self, dataset: str = REAL_TIME, **parameters: object) -> dict[str, Any]:
         answer = self.get(f"{dataset}/records", **parameters)
@@ -165,7 +168,9 @@ def test_what_odre_refuses_is_a_400_with_its_body(
 
 
 def test_a_parameter_given_twice_is_refused(api: Api) -> None:
-    answer = requests.get(f"{api.datasets}/{REAL_TIME}/records?where=consommation=1&where=consommation=2", timeout=10)
+    answer = requests.get(
+        f"{api.datasets}/{REAL_TIME}/records?where=consommation=1&where=consommation=2", timeout=PATIENCE
+    )
     assert (answer.status_code, answer.json()["error_code"]) == (400, "InvalidRESTParameterError")
 
 
@@ -200,7 +205,7 @@ def test_metadata_carry_the_mark_and_the_types(api: Api) -> None:
 
 
 def test_the_catalogue_lists_the_datasets(api: Api) -> None:
-    body = requests.get(api.datasets, timeout=10).json()
+    body = requests.get(api.datasets, timeout=PATIENCE).json()
     assert [entry["dataset_id"] for entry in body["results"]] == [REAL_TIME, GAS]
     assert {link["rel"] for link in api.get(f"{REAL_TIME}/exports").json()["links"]} > {
         "csv",
@@ -371,13 +376,13 @@ def test_the_command_serves_until_it_is_ended() -> None:
         title = Api(base_url).get(GAS).json()["metas"]["default"]["title"]
         assert title.endswith("(generated sample data)")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_the_command_says_in_one_line_why_it_cannot_serve(tmp_path: Path) -> None:
     for arguments in (["--data", str(tmp_path)], ["--data", str(tmp_path / "nowhere")]):
         with start(*arguments) as process:
-            _, errors = process.communicate(timeout=30)
+            _, errors = process.communicate()
             assert process.returncode == 1
             assert len(errors.splitlines()) == 1
             assert str(tmp_path) in errors
@@ -412,7 +417,7 @@ def test_a_present_that_cannot_be_read_is_one_line_that_says_how_to_go_on(tmp_pa
     file = tmp_path / "anchor"
     file.touch()
     with start("--generated", "--state", str(file)) as process:
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate()
         assert process.returncode == 1
         (line,) = errors.splitlines()
         assert f"{file} does not hold the present" in line
@@ -423,7 +428,7 @@ def test_a_busy_port_is_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
         with start("--generated", "--years", "1", "--port", str(port)) as process:
-            _, errors = process.communicate(timeout=30)
+            _, errors = process.communicate()
             assert process.returncode == 1
             assert f"cannot serve on 127.0.0.1:{port}" in errors
             assert len(errors.splitlines()) == 1

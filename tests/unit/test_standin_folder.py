@@ -18,6 +18,7 @@ import requests
 from emulators.odre.folder import FolderSource
 from emulators.odre.odsql import kind
 from emulators.odre.source import Dataset, UnreadableFile
+from tests.waiting import PATIENCE
 
 REAL_TIME = "eco2mix-national-tr"
 CONSOLIDATED = "eco2mix-national-cons-def"
@@ -200,13 +201,13 @@ def test_a_bad_file_is_named_in_one_line_with_the_reason(
 def test_a_file_that_goes_bad_is_an_error_until_it_is_mended(tmp_path: Path, standin: Callable[..., str]) -> None:
     path = write(tmp_path, f"{GAS}.csv", STOCK)
     url = f"{standin(FolderSource(tmp_path))}/api/explore/v2.1/catalog/datasets/{GAS}"
-    assert requests.get(url, timeout=10).status_code == 200
+    assert requests.get(url, timeout=PATIENCE).status_code == 200
     path.write_text("date;pits\nnonsense;Centre\n")
-    broken = requests.get(url, timeout=10)
+    broken = requests.get(url, timeout=PATIENCE)
     assert broken.status_code == 500
     assert path.name in broken.json()["message"]
     path.write_text(STOCK)
-    assert requests.get(url, timeout=10).status_code == 200
+    assert requests.get(url, timeout=PATIENCE).status_code == 200
 
 
 def test_the_mark_follows_the_content_and_nothing_else(tmp_path: Path) -> None:
@@ -282,7 +283,7 @@ def test_the_real_extracts_are_served_as_they_were_fetched(standin: Callable[...
 
     def exported(dataset: str, **parameters: str) -> list[str]:
         answer = requests.get(
-            f"{datasets}/{dataset}/exports/csv", params={"with_bom": "false", **parameters}, timeout=60
+            f"{datasets}/{dataset}/exports/csv", params={"with_bom": "false", **parameters}, timeout=PATIENCE
         )
         return sorted(answer.content.decode().splitlines())
 

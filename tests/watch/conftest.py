@@ -116,5 +116,5 @@ def run(api: AirflowApi, dag_id: str, **conf: str) -> tuple[str, str]:
     body = {"dag_run_id": run_id, "logical_date": datetime.now(UTC).isoformat(), "conf": conf}
     api.call("POST", f"dags/{dag_id}/dagRuns", body)
     ended = ("success", "failed")
-    wait_until(lambda: api.run(dag_id, run_id)["state"] in ended, f"{run_id} of {dag_id} ends", 180)
+    wait_until(lambda: api.run(dag_id, run_id)["state"] in ended, f"{run_id} of {dag_id} ends")
     return run_id, api.run(dag_id, run_id)["state"]

@@ -37,7 +37,7 @@ def test_a_failure_and_the_recovery_are_told_once_a_run(stack: ToldStack, receiv
     assert run(stack.airflow, "told_of")[1] == "success"
     failed, state = run(stack.airflow, "told_of", end="badly")
     assert state == "failed"
-    wait_until(lambda: len(told()) == 1, "the failure is told", 90)
+    wait_until(lambda: len(told()) == 1, "the failure is told")
     first = told()[0]
     assert f"*told_of failed* ({failed})" in first
     assert "end: retries are exhausted after 2 tries" in first
@@ -45,22 +45,22 @@ def test_a_failure_and_the_recovery_are_told_once_a_run(stack: ToldStack, receiv
     assert first.endswith("Owner: data-platform. Runbook: https://runbooks.example/dag-failed.md")
 
     at_once, _ = run(stack.airflow, "told_of", end="at once")
-    wait_until(lambda: len(told()) == 2, "the second failure is told", 90)
+    wait_until(lambda: len(told()) == 2, "the second failure is told")
     assert f"({at_once})" in told()[1]
     assert "end: another try cannot mend it" in told()[1]
 
     well, _ = run(stack.airflow, "told_of")
-    wait_until(lambda: len(told()) == 3, "the recovery is told", 90)
+    wait_until(lambda: len(told()) == 3, "the recovery is told")
     assert f"*told_of works again* ({well})" in told()[2]
     assert run(stack.airflow, "told_of")[1] == "success"
 
     # Of a failed run that somebody clears, and that succeeds then: told as well.
     again, _ = run(stack.airflow, "told_of", end="at once")
-    wait_until(lambda: len(told()) == 4, "the third failure is told", 90)
+    wait_until(lambda: len(told()) == 4, "the third failure is told")
     path = f"dags/told_of/dagRuns/{quote(again, safe='')}/taskInstances/end"
     stack.airflow.call("PATCH", path, {"new_state": "success"})
     stack.airflow.clear("told_of", again, ["after"])
-    wait_until(lambda: len(told()) == 5, "the recovery of the cleared run is told", 120)
+    wait_until(lambda: len(told()) == 5, "the recovery of the cleared run is told")
     assert f"*told_of works again* ({again})" in told()[4]
 
 
@@ -86,7 +86,7 @@ def test_datasets_of_lake_raw_and_marts_appear_with_their_edges(stack: ToldStack
         (bigquery("energy_staging.stg_odre__gas_stock"), bigquery("energy.gas_stock_daily")),
         (bigquery("energy.gas_stock_daily"), bigquery("energy.energy_climate_daily")),
     }
-    wait_until(lambda: wanted <= edges(receiver), f"told of {wanted - edges(receiver)}", 60)
+    wait_until(lambda: wanted <= edges(receiver), f"told of {wanted - edges(receiver)}")
     found = edges(receiver)
     # Each model from what it was made of, and not everything from everything.
     assert not [edge for edge in found if edge[0] == edge[1]]
