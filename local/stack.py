@@ -368,7 +368,8 @@ class Stack:
         self._end_jobs()
         airflow = str(python.parent / "airflow")
         self.processes.start("api-server", [airflow, "api-server"], self.environment_of("api-server"))
-        self.processes.start("dag-processor", [airflow, "dag-processor"], self.environment_of("dag-processor"))
+        reader = [str(python), "-m", "local.dag_processor"]
+        self.processes.start("dag-processor", reader, self.environment_of("dag-processor"))
         # Logs are read from the folder: no log server, which would listen on every address.
         self.processes.start("triggerer", [airflow, "triggerer", "--skip-serve-logs"], self.environment_of("triggerer"))
         self._wait_for("api-server", f"{self.airflow_url}/api/v2/version")

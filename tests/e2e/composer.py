@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,10 +43,11 @@ class ComposerStack(Stack):
 
     def environment_of(self, component: str) -> dict[str, str]:
         """A component's variables; where it has a folder not, Airflow looks for it in a place that is empty."""
+        plugins = [str(self.gcs(component) / "plugins")] if "plugins" in GIVEN[component] else []
         environment = {
             **self.environment(),
-            # `local` alone: neither the plugins of the checkout nor what they import.
-            "PYTHONPATH": str(ROOT),
+            # `local` next to the component's own plugins, and not those of the checkout.
+            "PYTHONPATH": os.pathsep.join([*plugins, str(ROOT)]),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.gcs(component) / "dags"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(self.gcs(component) / "plugins"),
             "AIRFLOW__CORE__EXECUTOR": "tests.e2e.worker.WorkerExecutor",

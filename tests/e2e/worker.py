@@ -13,7 +13,8 @@ from airflow.executors import local_executor
 from airflow.executors.local_executor import LocalExecutor
 from airflow.sdk import plugins_manager as tasks_plugins_manager
 
-from local.executor import preload
+from local.executor import MODULES
+from local.preloading import preload
 
 #: Variable of the scheduler: the workers' environment, as JSON.
 WORKER: Final = "WORKER_ENVIRONMENT"
@@ -48,5 +49,5 @@ def _work(**how: Any) -> None:
         for function in vars(module).values():
             if hasattr(function, "cache_clear"):
                 function.cache_clear()
-    preload()
+    preload(MODULES)
     local_executor._run_worker(**how)

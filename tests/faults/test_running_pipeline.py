@@ -355,7 +355,7 @@ class Story:
             ),
             "the scheduled runs",
         )
-        wait_until(lambda: self.scheduled_power_run["state"] in ("success", "failed"), "the scheduled run ends")
+        wait_until(lambda: self.scheduled_power_run["state"] in ("success", "failed"), "the scheduled run ends", 1500)
         for run_id in self.power_runs[1:]:
             if api.run(POWER_DAG, run_id)["state"] in UNFINISHED:
                 api.give_up(POWER_DAG, run_id)
@@ -365,7 +365,7 @@ class Story:
     def run_once_more(self) -> None:
         """Fourth part: the next run."""
         self.last_run = self.stack.airflow.trigger(GAS_DAG)
-        self.wait(300)
+        self.wait(900)
         self.events = self.stack.airflow.call("GET", "eventLogs", limit=100, event="heartbeat timeout")["event_logs"]
 
 
