@@ -14,14 +14,28 @@ from typing import Final
 from local.basics import ROOT, LocalError, clean_environment
 from local.environments import REQUIREMENTS, ensure_checks, ensure_uv, installer_environment
 
+#: The day on which Google released the Composer image that Terraform names.
+COMPOSER_IMAGE_DAY: Final = "2026-08-26"
+
+#: The packages of dbt, less the prefix.
+DBT: Final = ("adapters", "bigquery", "common", "core", "extractor", "protos", "semantic-interfaces")
+
 #: List → options of ``uv pip compile``, in the order in which they are made (one is a constraint of the next).
 LISTS: Final = {
     "tools": ["--python-version=3.11"],
-    "airflow": ["--python-version=3.11"],
-    "image": ["--python-version=3.11"],
-    "dev": ["--python-version=3.11", "--constraints=airflow.txt"],
-    # Read by Terraform, for its names alone; nothing is installed from it.
-    "composer-image": ["--python-version=3.11", "--constraints=airflow.in", "--no-generate-hashes"],
+    # Nothing is installed from it: lists that run the DAGs keep to its versions, and Terraform leaves its names out. It
+    # is without dbt, of which the environment gets ours.
+    "composer-image": [
+        "--no-universal",
+        "--python-version=3.11",
+        "--python-platform=x86_64-manylinux_2_28",
+        f"--exclude-newer={COMPOSER_IMAGE_DAY}",
+        "--no-generate-hashes",
+        *(f"--no-emit-package=dbt-{part}" for part in DBT),
+    ],
+    "airflow": ["--python-version=3.11", "--constraints=composer-image.txt"],
+    "image": ["--python-version=3.11", "--constraints=composer-image.txt"],
+    "dev": ["--python-version=3.11", "--constraints=composer-image.txt"],
     "checks": ["--python-version=3.11"],
     # The BigQuery emulator asks for a newer Python than it needs (emulators/bigquery).
     "emulators": ["--no-config", "--python-version=3.13", "--overrides=emulators.overrides.in"],
@@ -95,7 +109,7 @@ def composer_packages(folder: Path = REQUIREMENTS) -> dict[str, str]:
     Terraform reads the two lists in the same way (``terraform/modules/composer``).
     """
     pin = re.compile(r"^([a-z0-9._-]+)==([^ ;]+) ; python_full_version < '3[.]1[23]'", re.MULTILINE)
-    brought = dict(pin.findall((folder / "composer-image.txt").read_text()))
+    brought = set(re.findall(r"^([a-z0-9._-]+)==", (folder / "composer-image.txt").read_text(), re.MULTILINE))
     pinned: list[tuple[str, str]] = pin.findall((folder / "airflow.txt").read_text())
     return {name: version for name, version in pinned if name not in brought}
 

@@ -111,13 +111,13 @@ variable "composer_enabled" {
 }
 
 variable "composer_image" {
-  description = "Image of Cloud Composer 3; its Airflow is the one that requirements/airflow.in pins."
+  description = "Image of Cloud Composer 3, with its build: the one whose packages requirements/composer-image.in lists."
   type        = string
-  default     = "composer-3-airflow-3.3.1"
+  default     = "composer-3-airflow-3.3.1-build.0"
 
   validation {
-    condition     = can(regex("^composer-3-airflow-[0-9]+[.][0-9]+[.][0-9]+(-build[.][0-9]+)?$", var.composer_image))
-    error_message = "composer_image is not of the form composer-3-airflow-3.3.1 or composer-3-airflow-3.3.1-build.4: an image that is not named whole changes by itself."
+    condition     = can(regex("^composer-3-airflow-[0-9]+[.][0-9]+[.][0-9]+-build[.][0-9]+$", var.composer_image))
+    error_message = "composer_image is not of the form composer-3-airflow-3.3.1-build.0: without its build, an image changes by itself, and its packages with it."
   }
 }
 

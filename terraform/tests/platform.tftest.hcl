@@ -144,7 +144,7 @@ run "amounts_that_are_none" {
 run "an_image_that_changes_by_itself" {
   command = plan
   variables {
-    composer_image            = "composer-3-airflow-3"
+    composer_image            = "composer-3-airflow-3.3.1"
     web_server_allowed_ranges = {}
   }
   expect_failures = [var.composer_image, var.web_server_allowed_ranges]

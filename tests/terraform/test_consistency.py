@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+from datetime import date
 
 import pytest
 
-from local.lists import composer_packages
+from local.lists import COMPOSER_IMAGE_DAY, composer_packages
 from local.stack import shared_settings
 from local.warehouse import DAY_MS
 from odre.settings import DBT_PROFILE, POOLS, Settings, dbt_target
@@ -28,6 +29,12 @@ def pins(name: str) -> dict[str, str]:
     """The versions of a list by package, read with Terraform's own expression; for Python 3.11, as Composer has it."""
     pin = local("composer", "pin")
     return dict(re.findall(pin, (ROOT / "requirements" / f"{name}.txt").read_text()))
+
+
+def listed(name: str) -> dict[str, str]:
+    """Every pin of a list by package, whatever Python and machine it is for."""
+    text = (ROOT / "requirements" / name).read_text()
+    return dict(re.findall(r"^([a-z0-9._-]+)==([^ ;\n]+)", text, re.MULTILINE))
 
 
 def variables_of_terraform() -> set[str]:
@@ -78,11 +85,25 @@ def test_the_source_is_the_portal_where_no_secret_names_another() -> None:
     assert f'host = "{ODRE}"' in local("composer", "environment_variables")["AIRFLOW_CONN_ODRE_DEFAULT"]
 
 
-def test_the_image_has_the_airflow_that_is_pinned() -> None:
+def test_the_image_is_one_build_whose_packages_are_listed() -> None:
     airflow = pins("airflow")["apache-airflow"]
-    assert default("composer_image") == f"composer-3-airflow-{airflow}"
+    image = default("composer_image")
+    assert re.fullmatch(rf"composer-3-airflow-{re.escape(airflow)}-build[.]\d+", image)
+    source = (ROOT / "requirements" / "composer-image.in").read_text()
+    assert f"image {image}, of {date.fromisoformat(COMPOSER_IMAGE_DAY):%-d %B %Y};" in source.splitlines()[0]
+    assert listed("composer-image.in").items() <= listed("composer-image.txt").items()
+    page = (ROOT / "docs" / "production.md").read_text()
+    assert re.findall(r"composer-3-airflow-[\w.-]+", page) == [image]
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert re.search(rf"^FROM apache/airflow:{re.escape(airflow)}-python3\.11[@ ]", dockerfile, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["airflow", "image", "dev"])
+def test_tests_and_containers_run_with_the_versions_of_composers_image(name: str) -> None:
+    ours, images = listed(f"{name}.txt"), listed("composer-image.txt")
+    shared = ours.keys() & images.keys()
+    assert {"apache-airflow", "pyarrow", "numpy", "pandas", "protobuf", "google-cloud-bigquery"} <= shared
+    assert {package: ours[package] for package in shared if ours[package] != images[package]} == {}
 
 
 def test_the_image_parses_the_dbt_project_as_its_tasks_do() -> None:
@@ -90,31 +111,25 @@ def test_the_image_parses_the_dbt_project_as_its_tasks_do() -> None:
     assert f"--profile {DBT_PROFILE} --target {dbt_target({})}" in dockerfile
 
 
-def test_terraform_and_the_deployment_read_the_same_packages() -> None:
-    every, brought = pins("airflow"), pins("composer-image")
-    assert {name: version for name, version in every.items() if name not in brought} == composer_packages()
-
-
 def test_composer_installs_the_pinned_list_less_what_its_image_brings() -> None:
-    every, brought = pins("airflow"), set(pins("composer-image"))
-    installed = set(every) - brought
+    every, brought = pins("airflow"), set(listed("composer-image.txt"))
+    installed = {name: version for name, version in every.items() if name not in brought}
+    assert local("composer", "brought").startswith('${[for pin in regexall("(?m)^([a-z0-9._-]+)=="')
+    assert installed == composer_packages()
     direct = {
         re.split(r"[=\[ ]", line)[0]
         for line in (ROOT / "requirements" / "airflow.in").read_text().splitlines()
         if line and line[0] not in "#-"
     }
-    assert direct <= installed | brought
-    assert {"astronomer-cosmos", "dbt-core", "dbt-bigquery"} <= installed
+    assert direct <= set(installed) | brought
+    # dbt is in the image too, in other versions.
+    assert {"astronomer-cosmos", "dbt-core", "dbt-adapters", "dbt-bigquery"} <= set(installed)
     assert {"apache-airflow", "apache-airflow-providers-google"} <= brought
-    # Of two pins of one package the one for 3.12 does not count.
-    listed = (ROOT / "requirements" / "airflow.txt").read_text()
-    newer = set(re.findall(r"^(\S+)==(\S+) ; python_full_version == '3[.]12", listed, re.MULTILINE))
-    assert newer
-    assert not newer & every.items()
 
 
-def test_an_image_of_our_own_has_the_same_versions_as_composer() -> None:
-    ours, composers = pins("image"), pins("airflow")
+@pytest.mark.parametrize("name", ["image", "dev"])
+def test_every_list_has_the_versions_of_the_list_that_composer_gets(name: str) -> None:
+    ours, composers = pins(name), pins("airflow")
     assert {name: ours[name] for name in composers} == composers
 
 

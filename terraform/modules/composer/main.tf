@@ -39,11 +39,12 @@ locals {
     "usage_data_collection-enabled"        = "False"
   }
 
-  # The list that the image of docker-compose.yaml installs too, less what Composer's image brings. A pin is a line that
-  # begins: name==version ; python_full_version < '3.13' and …; where a version counts for 3.12 alone, it says == '3.12.*'.
+  # The list that the image of docker-compose.yaml installs too, less what Composer's image brings in the same versions
+  # (requirements/composer-image.in). A pin is a line that begins: name==version ; python_full_version < '3.13' and …;
+  # where a version counts for 3.12 alone, it says == '3.12.*'.
   requirements = "${path.module}/../../../requirements"
   pin          = "(?m)^([a-z0-9._-]+)==([^ ;]+) ; python_full_version < '3[.]1[23]'"
-  brought      = [for pin in regexall(local.pin, file("${local.requirements}/composer-image.txt")) : pin[0]]
+  brought      = [for pin in regexall("(?m)^([a-z0-9._-]+)==", file("${local.requirements}/composer-image.txt")) : pin[0]]
   pypi_packages = {
     for pin in regexall(local.pin, file("${local.requirements}/airflow.txt")) : pin[0] => "==${pin[1]}"
     if !contains(local.brought, pin[0])
