@@ -8,37 +8,12 @@ from __future__ import annotations
 
 import argparse
 import gc
-import importlib.util
 import os
 import sys
 from pathlib import Path
 
+from emulators import access
 from emulators.bigquery import catalogue, corrections
-
-EXTENSIONS = ("ducklake", "icu", "spatial")
-
-
-def link_extensions(home: Path) -> None:
-    """Let DuckDB find its extensions in ``home`` without a network: links to the files that the packages brought."""
-    import duckdb
-
-    version, platform = duckdb.sql(
-        "SELECT library_version, platform FROM pragma_version(), pragma_platform()"
-    ).fetchall()[0]
-    folder = home / ".duckdb" / "extensions" / version / platform
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in EXTENSIONS:
-        package = importlib.util.find_spec(f"duckdb_extension_{name}")
-        if package is None or not package.submodule_search_locations:
-            raise SystemExit(f"The package duckdb-extension-{name} is not installed; see requirements/emulators.in")
-        file = Path(package.submodule_search_locations[0]) / "extensions" / version / f"{name}.duckdb_extension"
-        if not file.is_file():
-            raise SystemExit(
-                f"duckdb-extension-{name} is not of DuckDB's version {version}; see requirements/emulators.in"
-            )
-        link = folder / file.name
-        link.unlink(missing_ok=True)
-        link.symlink_to(file)
 
 
 def main() -> None:
@@ -53,10 +28,6 @@ def main() -> None:
     arguments = parser.parse_args()
 
     data_dir = arguments.data_dir.resolve()
-    home = data_dir / "home"
-    home.mkdir(parents=True, exist_ok=True)
-    os.environ["HOME"] = str(home)  # DuckDB looks for extensions there: not in the user's own home
-    link_extensions(home)
     # gs:// loads read the Cloud Storage emulator's files; the emulator reads its settings as it is imported.
     os.environ["GCS_LOCAL_ROOT"] = str(arguments.storage_dir.resolve() / ".cloudstorage")
     os.environ["DATA_DIR"] = str(data_dir)
@@ -79,7 +50,7 @@ def main() -> None:
     gc.freeze()
     gc.set_threshold(50_000)
     grpc_server, _ = server.start(arguments.host, arguments.grpc_port)
-    uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning", access_log=False)
+    uvicorn.run(access.guarded(app), host=arguments.host, port=arguments.port, log_level="warning", access_log=False)
     grpc_server.stop(None)
 
 

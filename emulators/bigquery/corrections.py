@@ -49,6 +49,46 @@ CORRECTIONS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     # For any question about its catalogue DuckDB lists all of it, with the result of every past job: the emulator spent
     # half its time so, asking several times a query. Of a lake the lake's own tables tell, of a result the result …
     "local_bigquery.engine.database": (
+        # Every database is confined, before anything that a client named is opened (emulators/bigquery/confinement.py).
+        (
+            "from local_bigquery.settings import settings\n",
+            (
+                "from emulators.bigquery import confinement\n"
+                "from local_bigquery.errors import BigQueryError\n"
+                "from local_bigquery.settings import settings\n"
+            ),
+        ),
+        (
+            """\
+    con = duckdb.connect(config={"TimeZone": "UTC"})
+    con.execute(
+        "SET ducklake_max_retry_count = 100; SET ducklake_retry_wait_ms = 20; "
+        "SET ducklake_retry_backoff = 1.05"
+    )
+""",
+            "    con = confinement.connect(settings.data_dir, settings.gcs_local_root)\n",
+        ),
+        (
+            "        with duckdb.connect() as scratch:\n",
+            "        with confinement.connect(settings.data_dir) as scratch:\n",
+        ),
+        (
+            'p.stem for p in settings.data_dir.glob("*.ducklake")}',
+            'p.stem for p in settings.data_dir.glob("*.ducklake") if confinement.is_project(p.stem)}',
+        ),
+        (
+            "    path = settings.data_dir / project_id\n",
+            (
+                "    if not confinement.is_project(project_id):\n"
+                '        raise BigQueryError("invalid", f"Invalid project ID: {project_id}")\n'
+                "    path = settings.data_dir / project_id\n"
+            ),
+        ),
+        # Functions of geography need an extension that cannot be confined.
+        (
+            "    for path in FUNCTIONS:\n        con.execute(",
+            '    for path in FUNCTIONS:\n        path.stem == "geography" or con.execute(',
+        ),
         (
             """\
     return fetch(
@@ -172,6 +212,42 @@ CORRECTIONS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
             ),
         ),
         ("    return tree.sql(dialect=DuckDBDialect), {", "    return tree.sql(dialect=DuckDBDialect, copy=False), {"),
+    ),
+    # Loads and exports are of objects in Cloud Storage.
+    "local_bigquery.jobs.storage": (
+        (
+            """\
+    if uri.startswith("file://"):
+        return uri.removeprefix("file://")
+    if not uri.startswith("gs://"):
+        return uri
+    root = settings.gcs_local_root or settings.data_dir / "gcs"
+    return str(root / uri.removeprefix("gs://"))
+""",
+            """\
+    try:
+        return confinement.object_path(uri, settings.gcs_local_root)
+    except ValueError as error:
+        raise BigQueryError("invalid", str(error)) from None
+""",
+        ),
+        ("import duckdb\n", "import duckdb\n\nfrom emulators.bigquery import confinement\n"),
+    ),
+    # The Storage API answers whom the REST API answers.
+    "local_bigquery.grpc.server": (
+        (
+            "from local_bigquery.errors import from_exception\n",
+            "from emulators import access\nfrom local_bigquery.errors import BigQueryError, from_exception\n",
+        ),
+        (
+            "    metadata = dict(context.invocation_metadata())\n",
+            (
+                "    metadata = dict(context.invocation_metadata())\n"
+                '    authority = ("host", context._rpc_event.call_details.host.decode())\n'
+                "    if refused := access.refusal([authority, *context.invocation_metadata()]):\n"
+                '        raise BigQueryError("accessDenied", refused)\n'
+            ),
+        ),
     ),
     # SET (a) = (SELECT AS STRUCT …): the target is in parentheses, and each field is the value of one variable.
     "local_bigquery.sql.script": (

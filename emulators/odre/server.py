@@ -20,10 +20,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from emulators.access import GuardedHandler
 from emulators.odre import encode, odsql
 from emulators.odre.odsql import QueryError
 from emulators.odre.source import Dataset, Source, UnreadableFile
@@ -330,7 +331,7 @@ class StandIn(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(GuardedHandler):
     protocol_version = "HTTP/1.1"
     server_version = "odre-stand-in"
     sys_version = ""
