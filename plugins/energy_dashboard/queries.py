@@ -176,7 +176,6 @@ ORDER BY climate.day
         )
     }
     if period.days <= HOURLY_UP_TO:
-        start, end = bounds(period)
         energies = ",\n  ".join(f"SUM({name}_mw * step_minutes) / 60 AS {name}_mwh" for name in _BY_HOUR)
         queries["hours"] = Query(
             f"""\
@@ -185,11 +184,12 @@ SELECT
   SUM(step_minutes) AS measured_minutes,
   {energies}
 FROM `{marts}.power_steps`
-WHERE instant >= @start AND instant < @end
+-- The column that the mart is partitioned by: its days are those of Paris, as the period's are.
+WHERE day BETWEEN @first_day AND @last_day
 GROUP BY 1
 ORDER BY 1
 """,
-            {"start": start, "end": end},
+            {"first_day": period.start, "last_day": period.end},
         )
     return queries
 

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
+from google.api_core.exceptions import BadRequest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
@@ -168,6 +169,28 @@ def test_hours_are_those_of_the_steps_and_sum_to_the_days(
         assert hourly[f"{source}_mwh"].sum() == pytest.approx(daily, abs=0.01)
     if period == "2026-02-19":
         assert measured["measured_minutes"].tolist() == [60] * 12 + [30]
+
+
+@pytest.mark.parametrize("period", ["2025-10-26", "2025"])
+def test_a_period_reads_its_partitions_alone(built: TestWarehouse, period: str) -> None:
+    """A mart that requires a bound on its partition column refuses a query without one."""
+    client, marts = built.client, built.settings.marts_dataset
+    partitioned = [
+        item.table_id for item in client.list_tables(marts) if client.get_table(item.reference).time_partitioning
+    ]
+    assert "power_steps" in partitioned
+
+    def require(required: bool) -> None:
+        for table in partitioned:
+            client.query(f"alter table {marts}.{table} set options (require_partition_filter = {required})").result()
+
+    try:
+        require(True)
+        with pytest.raises(BadRequest, match="partition elimination"):
+            client.query(f"select max(instant) from {marts}.power_steps where instant > '2025-01-01'").result()
+        assert shown(fresh(built), period)["daily"]["day"]
+    finally:
+        require(False)
 
 
 def test_totals_shares_and_exchanges_are_sums_of_the_marts(dashboard: Dashboard, built: TestWarehouse) -> None:
