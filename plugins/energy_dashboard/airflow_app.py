@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from odre.settings import Settings
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
     from energy_dashboard.dashboard import Dashboard
 
@@ -44,7 +44,7 @@ def _is_sample() -> bool:
 
 
 @cache
-def _app() -> FastAPI:
+def _app() -> ASGIApp:
     from airflow.api_fastapi.core_api.security import requires_authenticated
 
     from energy_dashboard.routes import create_app

@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from energy_dashboard import build
 from energy_dashboard.dashboard import Dashboard
@@ -24,11 +26,17 @@ _READERS: Final = 4
 #: Seconds after which a reader is told that the warehouse is silent, whatever goes on.
 _PATIENCE_S: Final = TIMEOUT_S + 2
 
-_HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-_FRESH: Final = {**_HEADERS, "Cache-Control": "private, no-cache"}
-_FOR_EVER: Final = {**_HEADERS, "Cache-Control": "private, max-age=31536000, immutable"}
+#: What every answer has that does not say otherwise, refusals and failures too.
+_HEADERS: Final = {
+    "Cache-Control": "private, no-cache",
+    "Content-Security-Policy": build.CONTENT_SECURITY_POLICY,
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_FOR_EVER: Final = {"Cache-Control": "private, max-age=31536000, immutable"}
 
-_METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+_READING: Final = ["GET", "HEAD"]
+_METHODS: Final = [*_READING, "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 #: Status and message, in English and French, of each code.
 _ERRORS: Final = {
@@ -52,19 +60,18 @@ _ERRORS: Final = {
 log = logging.getLogger(__name__)
 
 
-def create_app(dashboard: Dashboard, authenticated: Callable[..., Any]) -> FastAPI:
+def create_app(dashboard: Dashboard, authenticated: Callable[..., Any]) -> ASGIApp:
     """The app; ``authenticated`` is the dependency that refuses who is not logged in."""
     app = FastAPI(
         title="Énergie", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(authenticated)]
     )
     readers = ThreadPoolExecutor(_READERS, "dashboard-reader")
 
-    @app.get("/")
+    @app.api_route("/", methods=_READING)
     def page() -> Response:
-        headers = {**_FRESH, "Content-Security-Policy": build.CONTENT_SECURITY_POLICY}
-        return Response(build.page("."), media_type="text/html; charset=utf-8", headers=headers)
+        return Response(build.page("."), media_type="text/html; charset=utf-8")
 
-    @app.get("/assets/{name}")
+    @app.api_route("/assets/{name}", methods=_READING)
     def asset(name: str) -> Response:
         try:
             found = build.asset(name)
@@ -72,7 +79,7 @@ def create_app(dashboard: Dashboard, authenticated: Callable[..., Any]) -> FastA
             raise HTTPException(404) from None
         return Response(found.content, media_type=found.content_type, headers=_FOR_EVER)
 
-    @app.get("/data")
+    @app.api_route("/data", methods=_READING)
     async def data(request: Request) -> Response:
         query = request.query_params.multi_items()
         if any(name != "period" for name, _ in query) or len(query) > 1:
@@ -89,7 +96,7 @@ def create_app(dashboard: Dashboard, authenticated: Callable[..., Any]) -> FastA
         except (WarehouseSilent, TimeoutError) as silent:
             log.warning("The dashboard's warehouse does not answer, see docs/dashboard.md#the-identity: %r", silent)
             return _error("warehouse")
-        headers = {**_FRESH, "ETag": f'"{found.etag}"'}
+        headers = {"ETag": f'"{found.etag}"'}
         if found.etag in request.headers.get("If-None-Match", ""):
             return Response(status_code=304, headers=headers)
         return Response(found.body, media_type="application/json", headers=headers)
@@ -98,10 +105,26 @@ def create_app(dashboard: Dashboard, authenticated: Callable[..., Any]) -> FastA
     def nothing(path: str) -> Response:
         raise HTTPException(404)
 
-    return app
+    return _with_headers(app)
+
+
+def _with_headers(app: ASGIApp) -> ASGIApp:
+    """The app, whose answers all have :data:`_HEADERS`: outermost, so that no error is answered without."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await app(scope, receive, send_with_headers)
+
+    return answer
 
 
 def _error(code: str) -> JSONResponse:
     status, english, french = _ERRORS[code]
     told = {"error": {"code": code, "message_en": english, "message_fr": french}}
-    return JSONResponse(told, status, headers={**_FRESH, **({"Retry-After": "10"} if status == 503 else {})})
+    return JSONResponse(told, status, headers={"Retry-After": "10"} if status == 503 else {})

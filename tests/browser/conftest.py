@@ -16,6 +16,7 @@ from fastapi import FastAPI, HTTPException
 from fastapi.responses import HTMLResponse
 from playwright.sync_api import Browser, ConsoleMessage, Frame, Page, ViewportSize
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp
 
 from energy_dashboard import build
 from energy_dashboard.dashboard import Dashboard
@@ -47,7 +48,7 @@ class Site:
     sample: bool = False
     logged_in: bool = True
     theme: str = "light"
-    _app: FastAPI | None = None
+    _app: ASGIApp | None = None
     _dashboard: Dashboard | None = None
 
     def reset(self) -> None:

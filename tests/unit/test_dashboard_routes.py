@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pytest
+from fastapi import HTTPException
 from fastapi.testclient import TestClient
 from google.api_core.exceptions import NotFound
 from google.auth.credentials import AnonymousCredentials
@@ -179,6 +181,76 @@ def test_any_text_gives_an_answer_or_is_refused(text: str) -> None:
 def test_there_is_nothing_elsewhere(client: TestClient, path: str) -> None:
     answer = client.get(path, follow_redirects=False)
     assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
+
+
+def documented_headers() -> dict[str, str]:
+    """What all answers have, as docs/dashboard.md says."""
+    text = " ".join((Path(__file__).parents[2] / "docs" / "dashboard.md").read_text().split())
+    said = text[text.index("All answers, refusals and failures too, have") :]
+    found = dict(re.findall(r"`([A-Z][A-Za-z-]+): ([^`]+)`", said[: said.index("`ETag`")]))
+    assert len(found) == 4
+    return {name.lower(): value for name, value in found.items()}
+
+
+def refuse() -> None:
+    raise HTTPException(401, "Not authenticated")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 200),
+        ("GET", "/data", 200),
+        ("GET", "/data?period=x", 400),
+        ("GET", "/nothing", 404),
+        ("GET", "/assets/nothing", 404),
+        ("POST", "/data", 404),
+        ("TRACE", "/data", 405),
+    ],
+)
+def test_every_answer_has_the_documented_headers(client: TestClient, method: str, path: str, status: int) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code == status
+    assert documented_headers().items() <= dict(answer.headers).items()
+
+
+@pytest.mark.parametrize("path", ["/", "/data", "/assets/app.js", "/nothing", "/docs"])
+def test_who_is_not_logged_in_gets_the_documented_headers(marts: Rows, path: str) -> None:
+    dashboard = Dashboard(SETTINGS, marts, {"power": 6}, is_sample=lambda: True)
+    answer = TestClient(create_app(dashboard, refuse)).get(path)
+    assert answer.status_code == 401
+    assert documented_headers().items() <= dict(answer.headers).items()
+
+
+def test_a_failure_has_the_documented_headers(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Dashboard, "answer", lambda *_: 1 / 0)
+    answer = client.get("/data")
+    assert answer.status_code == 500
+    assert documented_headers().items() <= dict(answer.headers).items()
+
+
+def test_what_is_not_modified_has_the_documented_headers(client: TestClient) -> None:
+    etag = client.get("/data").headers["etag"]
+    answer = client.get("/data", headers={"If-None-Match": etag})
+    assert answer.status_code == 304
+    assert documented_headers().items() <= dict(answer.headers).items()
+
+
+def test_an_asset_is_kept_for_a_year(client: TestClient) -> None:
+    (link, *_) = re.findall(r'(?:src|href)="\.(/assets/[^"]+)"', client.get("/").text)
+    headers = dict(client.get(link).headers)
+    assert "max-age=31536000" in headers.pop("cache-control")
+    expected = documented_headers()
+    del expected["cache-control"]
+    assert expected.items() <= headers.items()
+
+
+@pytest.mark.parametrize("path", ["/", "/data", "/data?period=2026-11-23", "/data?period=x", "/nothing", "<asset>"])
+def test_head_is_answered_as_get(client: TestClient, path: str) -> None:
+    if path == "<asset>":
+        (path, *_) = re.findall(r'(?:src|href)="\.(/assets/[^"]+)"', client.get("/").text)
+    got, head = client.get(path), client.head(path)
+    assert (head.status_code, dict(head.headers)) == (got.status_code, dict(got.headers))
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
