@@ -7,12 +7,13 @@ import re
 from datetime import date
 
 import pytest
+from airflow import configuration as airflow_configuration
 
 from local.lists import COMPOSER_IMAGE_DAY, composer_packages
 from local.stack import shared_settings
 from local.warehouse import DAY_MS
 from odre.settings import DBT_PROFILE, POOLS, Settings, dbt_target
-from tests.terraform.hcl import ROOT, TERRAFORM, default, local, parsed
+from tests.terraform.hcl import ROOT, TERRAFORM, default, local, module, parsed
 
 README = (ROOT / "README.md").read_text()
 #: Of dbt and Airflow themselves.
@@ -193,11 +194,69 @@ def test_the_page_reads_by_the_dashboards_account() -> None:
 
 
 def test_paths_in_composer_are_those_of_a_deployment() -> None:
-    include = local("composer", "include")
-    assert include == "/home/airflow/gcs/dags/include"
-    for variable, folder in {"CONTRACTS_DIR": "contracts", "DBT_PROJECT_DIR": "dbt"}.items():
-        assert local("composer", "environment_variables")[variable] == f"${{local.include}}/{folder}"
-        assert (ROOT / "include" / folder).is_dir()
+    told = local("composer", "environment_variables")
+    assert local("composer", "plugins") == "/home/airflow/gcs/plugins"
+    assert local("composer", "include") == "/home/airflow/gcs/dags/include"
+    # The web server reads the contracts too, and has no dags/.
+    assert told["CONTRACTS_DIR"] == "${local.plugins}/include/contracts"
+    assert told["DBT_PROJECT_DIR"] == "${local.include}/dbt"
+    assert (ROOT / "include" / "contracts").is_dir()
+    assert (ROOT / "include" / "dbt").is_dir()
+
+
+def sizes() -> dict[str, float]:
+    """What one start of a task costs, and the numbers that follow from it."""
+    names = ("start_seconds", "start_gb", "task_gb", "worker_concurrency", "max_workers", "parsing_processes")
+    return {name: local("composer", name) for name in (*names, "import_timeout", "processor_timeout", "stale_after")}
+
+
+def test_processes_that_start_at_once_are_done_within_half_of_airflows_bound() -> None:
+    size, machines = sizes(), local("composer", "workloads")
+    for at_once, machine in (("worker_concurrency", "worker"), ("parsing_processes", "dag_processor")):
+        seconds = size[at_once] * size["start_seconds"] / machines[machine]["cpu"]
+        assert seconds <= size["import_timeout"] / 2, machine
+    # Google's own bounds on the two; and a reading that was given up does not make a DAG stale.
+    assert size["processor_timeout"] <= size["import_timeout"] <= 600
+    assert size["stale_after"] >= 3 * size["processor_timeout"]
+
+
+def test_processes_that_run_at_once_fill_half_of_the_memory_at_most() -> None:
+    size, machines = sizes(), local("composer", "workloads")
+    assert size["start_gb"] <= size["task_gb"]
+    assert size["worker_concurrency"] * size["task_gb"] <= machines["worker"]["memory_gb"] / 2
+    assert size["parsing_processes"] * size["start_gb"] <= machines["dag_processor"]["memory_gb"] / 2
+
+
+def test_machines_are_of_a_size_that_google_has() -> None:
+    machines = local("composer", "workloads")
+    for name, machine in machines.items():
+        assert machine["cpu"] in ((0.5, 1) if name in ("scheduler", "triggerer") else (0.5, 1, *range(2, 33, 2))), name
+        assert machine["cpu"] <= machine["memory_gb"] <= 8 * machine["cpu"], name
+    assert machines["web_server"]["cpu"] >= 1
+    assert machines["web_server"]["memory_gb"] >= 3
+    (config,) = dict(module("composer")["resource"][-1])["google_composer_environment"]["this"]["config"]
+    (asked,) = config["workloads_config"]
+    for name in machines:
+        (block,) = asked[name]
+        for part in ("cpu", "memory_gb"):
+            assert block[part] == f"${{local.workloads.{name}.{part}}}"
+    assert asked["worker"][0]["max_count"] == "${local.max_workers}"
+
+
+def test_the_page_on_costs_counts_the_machines_that_terraform_asks_for() -> None:
+    machines = local("composer", "workloads")
+    sums = {part: sum(machine[part] for machine in machines.values()) for part in ("cpu", "memory_gb")}
+    page = (ROOT / "docs" / "production.md").read_text()
+    assert f"Terraform asks for {sums['cpu']:g} vCPU and {sums['memory_gb']:g} GB" in page
+    assert f"{machines['worker']['cpu']:g} vCPU and {machines['worker']['memory_gb']:g} GB more" in page
+
+
+def test_each_setting_is_an_option_of_airflow() -> None:
+    options = airflow_configuration.retrieve_configuration_description(include_providers=False)
+    named = {tuple(name.split("-", 1)) for name in local("composer", "airflow_settings")}
+    of_airflow = {(section, option) for section, option in named if section not in ("celery", "cosmos")}
+    assert len(of_airflow) > 5
+    assert [pair for pair in of_airflow if pair[1] not in options.get(pair[0], {"options": ()})["options"]] == []
 
 
 def test_the_page_on_production_names_the_commands() -> None:

@@ -4,14 +4,39 @@ locals {
   # As POOLS of plugins/odre/settings.py has them, which a deployment sets in Airflow.
   pools = { warehouse = 1, dbt = 4 }
 
-  worker_concurrency = 6
-  max_workers        = 2
+  # What a task costs by itself. Its process imports Airflow, the operators and Cosmos, and reads its DAG file: 6.4 to 8.4
+  # seconds of processor, the more the busier the machine, and 0.30 GB (measured for each DAG, in a fresh process). With the
+  # dbt project read it holds 0.36 GB; one that converts an export 0.1 GB more than its start.
+  start_seconds = 8.4
+  start_gb      = 0.3
+  task_gb       = 0.5
 
-  # The folder that Composer makes of the bucket's dags/, and with it of include/.
+  # From that follow: four starts at once on one processor take 34 s, past Airflow's own bound of 30 s on reading a file.
+  # Composer takes at most 600 s for either bound, and for the import no less than for the whole (Google: "Airflow
+  # configurations"); a file that one reading did not finish is stale only after three.
+  worker_concurrency = 4
+  max_workers        = 2
+  parsing_processes  = 2
+  import_timeout     = 600
+  processor_timeout  = 600
+  stale_after        = 1800
+
+  # Google's bounds: 1 to 8 GB for each processor; a scheduler and a triggerer have at most one, a web server at least one
+  # and 3 GB. Memory holds the processes that run at once (tests/terraform), and as much again for what starts them.
+  workloads = {
+    scheduler     = { cpu = 0.5, memory_gb = 2 }
+    dag_processor = { cpu = 1, memory_gb = 2 }
+    triggerer     = { cpu = 0.5, memory_gb = 2 }
+    web_server    = { cpu = 1, memory_gb = 4 }
+    worker        = { cpu = 1, memory_gb = 4 }
+  }
+
+  # The folders that Composer makes of the bucket's plugins/ and dags/. The web server has plugins/ alone.
+  plugins = "/home/airflow/gcs/plugins"
   include = "/home/airflow/gcs/dags/include"
 
   environment_variables = {
-    CONTRACTS_DIR   = "${local.include}/contracts"
+    CONTRACTS_DIR   = "${local.plugins}/include/contracts"
     DBT_PROJECT_DIR = "${local.include}/dbt"
     DBT_MANIFEST    = "${local.include}/dbt/target/manifest.json"
     # Where the secret of this name has no version: the portal answers without a key too.
@@ -33,10 +58,15 @@ locals {
       config_prefix    = null
       sep              = "-"
     })
-    "celery-worker_concurrency"            = tostring(local.worker_concurrency)
-    "cosmos-enable_telemetry"              = "False"
-    "cosmos-enable_watcher_reliable_retry" = "False"
-    "usage_data_collection-enabled"        = "False"
+    # No more tasks at once than there are places, so that none waits in a worker's queue until it is given up.
+    "core-parallelism"                         = tostring(local.worker_concurrency * local.max_workers)
+    "celery-worker_concurrency"                = tostring(local.worker_concurrency)
+    "core-dagbag_import_timeout"               = tostring(local.import_timeout)
+    "dag_processor-dag_file_processor_timeout" = tostring(local.processor_timeout)
+    "dag_processor-parsing_processes"          = tostring(local.parsing_processes)
+    "dag_processor-stale_dag_threshold"        = tostring(local.stale_after)
+    "cosmos-enable_telemetry"                  = "False"
+    "cosmos-enable_watcher_reliable_retry"     = "False"
   }
 
   # The list that the image of docker-compose.yaml installs too, less what Composer's image brings in the same versions
@@ -172,34 +202,34 @@ resource "google_composer_environment" "this" {
 
     workloads_config {
       scheduler {
-        cpu        = 0.5
-        memory_gb  = 2
+        cpu        = local.workloads.scheduler.cpu
+        memory_gb  = local.workloads.scheduler.memory_gb
         storage_gb = 1
         count      = 1
       }
 
       dag_processor {
-        cpu        = 1
-        memory_gb  = 4
+        cpu        = local.workloads.dag_processor.cpu
+        memory_gb  = local.workloads.dag_processor.memory_gb
         storage_gb = 1
         count      = 1
       }
 
       triggerer {
-        cpu       = 0.5
-        memory_gb = 1
+        cpu       = local.workloads.triggerer.cpu
+        memory_gb = local.workloads.triggerer.memory_gb
         count     = 1
       }
 
       web_server {
-        cpu        = 1
-        memory_gb  = 4
+        cpu        = local.workloads.web_server.cpu
+        memory_gb  = local.workloads.web_server.memory_gb
         storage_gb = 1
       }
 
       worker {
-        cpu        = 1
-        memory_gb  = 6
+        cpu        = local.workloads.worker.cpu
+        memory_gb  = local.workloads.worker.memory_gb
         storage_gb = 10
         min_count  = 1
         max_count  = local.max_workers
