@@ -21,7 +21,7 @@ from tests.bench.dbt_group import dbt_group
 from tests.bench.extract import extraction, remove_exports, streaming
 from tests.bench.figures import Figure
 from tests.bench.ingests import first_load, gate, hourly
-from tests.bench.parsing import parsing
+from tests.bench.parsing import parsing, reading
 from tests.bench.sizes import SIZES, Size
 
 #: Part → how it is measured, with a folder of its own state.
@@ -29,6 +29,7 @@ PARTS: Final[dict[str, Callable[[Size, Path], Iterator[Figure]]]] = {
     "extract": extraction,
     "stream": streaming,
     "parse": lambda size, folder: parsing(size.repeats, folder),
+    "read": lambda size, folder: reading(size.repeats, folder),
     "gate": lambda size, folder: gate(folder),
     "hourly": hourly,
     "first_load": first_load,
