@@ -17,7 +17,7 @@ def main() -> None:
 
     preload(OF_DAG_FILES)
     sys.argv = ["airflow", "dag-processor"]
-    airflow()
+    airflow()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

@@ -119,6 +119,7 @@ module "monitoring" {
   project_id      = var.project_id
   project_number  = data.google_project.this.number
   name            = local.name
+  enabled         = var.composer_enabled
   emails          = var.alert_emails
   runbooks_url    = local.runbooks_url
   pools           = module.composer.pools

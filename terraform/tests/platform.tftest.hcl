@@ -28,7 +28,7 @@ run "all_of_it" {
   }
 
   assert {
-    condition     = toset(keys(module.monitoring.alerts)) == toset(["dag-failed", "source-stale", "quarantine-growing", "bytes-over-budget", "environment-unhealthy", "pool-starved"])
+    condition     = toset(keys(module.monitoring.alerts)) == toset(["dag-failed", "no-success", "dag-late", "source-stale", "quarantine-growing", "bytes-over-budget", "environment-unhealthy", "pool-starved"])
     error_message = "An alert is absent."
   }
 
@@ -56,6 +56,11 @@ run "composer_is_removed_alone" {
   assert {
     condition     = output.service_accounts == run.all_of_it.service_accounts && module.composer.code_bucket == "odre-test-composer"
     error_message = "An account was made anew, or the code is gone."
+  }
+
+  assert {
+    condition     = !contains(keys(module.monitoring.alerts), "no-success") && contains(keys(module.monitoring.alerts), "bytes-over-budget")
+    error_message = "An environment that is not there is expected to succeed, or the rest is not watched."
   }
 
   assert {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from airflow import configuration as airflow_configuration
@@ -12,6 +12,7 @@ from airflow import configuration as airflow_configuration
 from local.lists import COMPOSER_IMAGE_DAY, composer_packages
 from local.stack import shared_settings
 from local.warehouse import DAY_MS
+from odre.alerts import late_text
 from odre.settings import DBT_PROFILE, POOLS, Settings, dbt_target
 from tests.terraform.hcl import ROOT, TERRAFORM, default, local, module, parsed
 
@@ -185,6 +186,51 @@ def test_logs_are_searched_for_what_the_tasks_write() -> None:
     assert re.search(searched["quarantined"], quarantined % ("eco2mix-national-tr", "2026", 12, 300))
     assert not re.search(searched["quarantined"], quarantined % ("eco2mix-national-tr", "2026", 8, 300))
     assert re.search(searched["stale"], logged("the source is stale") % ("eco2mix-national-tr", 7, 6))
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    for succeeded_at in (None, now):
+        assert re.search(searched["late"], late_text("gas_storage_daily", succeeded_at, now))
+
+
+#: The labels of a resource, as Google's list of monitored resources has them. A filter by another one is refused.
+RESOURCE_LABELS = {
+    "bigquery_project": {"project_id", "location"},
+    "cloud_composer_environment": {"project_id", "location", "environment_name"},
+    "cloud_composer_workflow": {"project_id", "location", "workflow_name"},
+}
+
+
+@pytest.mark.parametrize("alert", local("monitoring", "alerts"))
+def test_an_alert_looks_at_one_thing_by_labels_that_it_has(alert: str) -> None:
+    settings = local("monitoring", "alerts")[alert]
+    (kind,) = {"metric", "log", "query"} & set(settings)
+    looked = settings[kind].replace("${local.environment}", local("monitoring", "environment"))
+    if kind == "log":
+        assert looked.removeprefix("${local.logs.").removesuffix("}") in local("monitoring", "logs")
+        return
+    looked = looked.replace("${local.successes}", local("monitoring", "successes"))
+    (resource,) = re.findall(r'(?:resource[.]type|monitored_resource) ?= ?"(\w+)"', looked)
+    labels = {*re.findall(r"resource[.]labels?[.](\w+)", looked), *re.findall(r"(\w+_name)=~", looked)}
+    labels |= {name.removeprefix("resource.label.") for name in settings.get("by", []) if name.startswith("resource.")}
+    assert labels <= RESOURCE_LABELS[resource]
+
+
+def test_three_hours_without_a_success_are_told_of_even_if_there_never_was_one() -> None:
+    alert, successes = local("monitoring", "alerts")["no-success"], local("monitoring", "successes")
+    (hours,) = re.findall(r"\[(\d+)h\]", successes)
+    assert int(hours) * 3600 + alert["lasts"] == 3 * 3600
+    assert successes.endswith(" or vector(0)")
+    assert alert["query"] == "(${local.successes}) < 0.5"
+    # Google names a workflow after its environment and its DAG; a name without the first is found too.
+    (pattern,) = re.findall(r'workflow_name=~"([^"]+)"', successes)
+    for name in ("odre-prod.eco2mix_hourly", "eco2mix_hourly"):
+        assert re.fullmatch(pattern, name)
+    assert not re.fullmatch(pattern, "odre-prod.gas_storage_daily")
+    assert (ROOT / "dags" / "eco2mix_hourly.py").is_file()
+
+
+def test_no_alert_waits_for_a_metric_of_ours() -> None:
+    text = (TERRAFORM / "modules" / "monitoring" / "main.tf").read_text()
+    assert "logging.googleapis.com/user" not in text
 
 
 def test_the_page_reads_by_the_dashboards_account() -> None:

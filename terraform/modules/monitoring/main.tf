@@ -3,38 +3,55 @@
 locals {
   environment = "resource.label.environment_name = \"${var.name}\""
 
-  # Lines of the tasks' logs, as plugins/odre/operators.py writes them. Ten bad rows or more: the clocks' change in March
-  # explains fewer, and they are seen again by each run until its lookback is over.
+  # Lines of the tasks' logs, as plugins/odre writes them. Ten bad rows or more: the clocks' change in March explains
+  # fewer, and they are seen again by each run until its lookback is over.
   logs = {
     quarantined = "[0-9]{2,} of [0-9]+ rows break the contract and are in the quarantine"
     stale       = "the source is stale: "
+    late        = " is late: (it was never loaded|its last success was)"
   }
 
-  # metric: filter of the time series; aligner: what is made of a series within `period` seconds, and reducer of all
-  # series together; crosses: the comparison that must hold for `lasts` seconds.
+  # Successful runs of eco2mix_hourly within an hour. Where no run ever succeeded there is no series, and neither a
+  # threshold nor an absence condition would fire: the zero is ours. A workflow's name begins with its environment's.
+  successes = "sum(increase(composer_googleapis_com:workflow_run_count{monitored_resource=\"cloud_composer_workflow\", state=\"success\", workflow_name=~\"(.*[.])?eco2mix_hourly\"}[1h])) or vector(0)"
+
+  # An alert looks at a metric, at a log or at a query. metric: filter of the time series; aligner: what is made of a
+  # series within `period` seconds, and reducer of all series together; crosses: the comparison that must hold for `lasts`
+  # seconds. log: a line that fires by itself, so that no metric of logs must be known first. query: PromQL that gives a
+  # row for `lasts` seconds.
   alerts = {
     "dag-failed" = {
-      title   = "DAG failed"
-      text    = "A run of a DAG failed: no later than the next run's failure, marts are behind."
-      metric  = "metric.type = \"composer.googleapis.com/workflow/run_count\" AND resource.type = \"cloud_composer_workflow\" AND ${local.environment} AND metric.label.state = \"failed\""
+      title = "DAG failed"
+      text  = "A run of a DAG failed: no later than the next run's failure, marts are behind."
+      # Its resource has no label of the environment; the project has one environment.
+      metric  = "metric.type = \"composer.googleapis.com/workflow/run_count\" AND resource.type = \"cloud_composer_workflow\" AND metric.label.state = \"failed\""
       aligner = "ALIGN_SUM", reducer = "REDUCE_SUM", by = ["resource.label.workflow_name"]
       period  = 300, lasts = 0, crosses = "COMPARISON_GT", threshold = 0
       runbook = "dag-failed", severity = "ERROR"
     }
+    "no-success" = {
+      title   = "no success"
+      text    = "No run of eco2mix_hourly has succeeded for three hours, or none ever did: nothing watches the other DAGs either."
+      query   = "(${local.successes}) < 0.5"
+      lasts   = 7200
+      runbook = "no-success", severity = "ERROR"
+    }
+    "dag-late" = {
+      title   = "DAG late"
+      text    = "A DAG has not succeeded in time, or a dataset was never loaded; the next run of any DAG says so."
+      log     = local.logs.late
+      runbook = "dag-failed", severity = "WARNING"
+    }
     "source-stale" = {
       title   = "source stale"
       text    = "The portal has not processed a dataset for longer than its contract's freshness_hours."
-      metric  = "metric.type = \"logging.googleapis.com/user/${google_logging_metric.this["stale"].name}\" AND resource.type = \"cloud_composer_environment\""
-      aligner = "ALIGN_SUM", reducer = "REDUCE_SUM", by = []
-      period  = 3600, lasts = 0, crosses = "COMPARISON_GT", threshold = 0
+      log     = local.logs.stale
       runbook = "source-down", severity = "WARNING"
     }
     "quarantine-growing" = {
       title   = "quarantine growing"
       text    = "An extraction had ten rows or more that break the contract."
-      metric  = "metric.type = \"logging.googleapis.com/user/${google_logging_metric.this["quarantined"].name}\" AND resource.type = \"cloud_composer_environment\""
-      aligner = "ALIGN_SUM", reducer = "REDUCE_SUM", by = []
-      period  = 3600, lasts = 0, crosses = "COMPARISON_GT", threshold = 0
+      log     = local.logs.quarantined
       runbook = "quarantine-growing", severity = "WARNING"
     }
     "bytes-over-budget" = {
@@ -74,22 +91,9 @@ resource "google_monitoring_notification_channel" "email" {
   user_labels  = var.labels
 }
 
-resource "google_logging_metric" "this" {
-  for_each = local.logs
-
-  project     = var.project_id
-  name        = "${var.name}/${each.key}"
-  description = "Tasks' lines of this form: ${each.value}"
-  filter      = "resource.type = \"cloud_composer_environment\" AND resource.labels.environment_name = \"${var.name}\" AND textPayload =~ \"${each.value}\""
-
-  metric_descriptor {
-    metric_kind = "DELTA"
-    value_type  = "INT64"
-  }
-}
-
 resource "google_monitoring_alert_policy" "this" {
-  for_each = local.alerts
+  # Without an environment nothing succeeds, and that is no alert.
+  for_each = { for name, alert in local.alerts : name => alert if var.enabled || name != "no-success" }
 
   project               = var.project_id
   display_name          = "${var.name}: ${each.value.title}"
@@ -101,17 +105,54 @@ resource "google_monitoring_alert_policy" "this" {
   conditions {
     display_name = each.value.title
 
-    condition_threshold {
-      filter          = each.value.metric
-      comparison      = each.value.crosses
-      threshold_value = each.value.threshold
-      duration        = "${each.value.lasts}s"
+    dynamic "condition_threshold" {
+      for_each = can(each.value.metric) ? [each.value] : []
 
-      aggregations {
-        alignment_period     = "${each.value.period}s"
-        per_series_aligner   = each.value.aligner
-        cross_series_reducer = each.value.reducer
-        group_by_fields      = each.value.by
+      content {
+        filter          = condition_threshold.value.metric
+        comparison      = condition_threshold.value.crosses
+        threshold_value = condition_threshold.value.threshold
+        duration        = "${condition_threshold.value.lasts}s"
+
+        aggregations {
+          alignment_period     = "${condition_threshold.value.period}s"
+          per_series_aligner   = condition_threshold.value.aligner
+          cross_series_reducer = condition_threshold.value.reducer
+          group_by_fields      = condition_threshold.value.by
+        }
+      }
+    }
+
+    dynamic "condition_matched_log" {
+      for_each = can(each.value.log) ? [each.value.log] : []
+
+      content {
+        filter = "resource.type = \"cloud_composer_environment\" AND resource.labels.environment_name = \"${var.name}\" AND textPayload =~ \"${condition_matched_log.value}\""
+      }
+    }
+
+    dynamic "condition_prometheus_query_language" {
+      for_each = can(each.value.query) ? [each.value] : []
+
+      content {
+        query               = condition_prometheus_query_language.value.query
+        duration            = "${condition_prometheus_query_language.value.lasts}s"
+        evaluation_interval = "60s"
+        # The metric is not known before the first run.
+        disable_metric_validation = true
+      }
+    }
+  }
+
+  # A log's alert asks for it: one e-mail in six hours, however often the line comes.
+  dynamic "alert_strategy" {
+    for_each = can(each.value.log) ? [6 * 3600] : []
+
+    content {
+      auto_close = "${alert_strategy.value}s"
+
+      notification_rate_limit {
+        period = "${alert_strategy.value}s"
       }
     }
   }

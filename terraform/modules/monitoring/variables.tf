@@ -13,6 +13,11 @@ variable "name" {
   type        = string
 }
 
+variable "enabled" {
+  description = "Whether the environment is there."
+  type        = bool
+}
+
 variable "emails" {
   description = "Who is told."
   type        = list(string)
