@@ -81,11 +81,14 @@ module "iam" {
   source = "./modules/iam"
 
   project_id         = var.project_id
+  project_number     = data.google_project.this.number
   name               = local.name
   environment        = var.environment
   lake_bucket        = module.lake.bucket
   datasets           = module.warehouse.datasets
   published_datasets = module.warehouse.published_datasets
+  marts_dataset      = module.warehouse.marts_dataset
+  readers            = var.readers
   secret_location    = var.region
   github_repository  = var.github_repository
   labels             = local.labels

@@ -17,6 +17,11 @@ output "service_accounts" {
   }
 }
 
+output "readers" {
+  description = "Who else reads, by dataset."
+  value       = { for dataset, members in module.iam.readers : dataset => toset(members) }
+}
+
 output "workload_identity_provider" {
   description = "What the deploy workflow logs in with."
   value       = module.iam.workload_identity_provider

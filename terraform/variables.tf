@@ -153,6 +153,17 @@ variable "lake_prefix" {
   }
 }
 
+variable "readers" {
+  description = "Who reads the marts, such as group:analysts@example.com; they run their queries in a project of their own."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for member in var.readers : can(regex("^(user|group|serviceAccount):[^@ ]+@[^@ ]+[.][^@ ]+$|^domain:[^@ ]+[.][^@ ]+$", member))])
+    error_message = "readers has a member that is not of the form user:, group: or serviceAccount: with an address, or domain: with a domain."
+  }
+}
+
 variable "environment_variables" {
   description = "What tasks are told besides what follows from the other variables; see the README's table."
   type        = map(string)

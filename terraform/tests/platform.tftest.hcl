@@ -97,6 +97,12 @@ run "a_set_of_ones_own" {
     dataset_prefix  = "me_"
     lake_prefix     = "me/"
     billing_account = null
+    readers         = ["group:analysts@example.com", "domain:example.com"]
+  }
+
+  assert {
+    condition     = output.readers == { "me_energy" = toset(["group:analysts@example.com", "domain:example.com"]) }
+    error_message = "Readers do not read the marts, or read more."
   }
 
   assert {
@@ -132,8 +138,9 @@ run "names_that_are_none" {
     dataset_prefix        = "me"
     lake_prefix           = "me"
     environment_variables = { AIRFLOW__CORE__PARALLELISM = "4" }
+    readers               = ["everybody"]
   }
-  expect_failures = [var.region, var.location, var.billing_account, var.dataset_prefix, var.lake_prefix, var.environment_variables]
+  expect_failures = [var.region, var.location, var.billing_account, var.dataset_prefix, var.lake_prefix, var.environment_variables, var.readers]
 }
 
 run "amounts_that_are_none" {

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from datetime import UTC, date, datetime
+from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
 from airflow import configuration as airflow_configuration
+from airflow.providers.google.cloud._internal_client.secret_manager_client import _SecretManagerClient
+from airflow.providers.google.cloud.secrets import secret_manager
+from google.api_core.exceptions import NotFound, PermissionDenied
 
 from local.lists import COMPOSER_IMAGE_DAY, composer_packages
 from local.stack import shared_settings
 from local.warehouse import DAY_MS
 from odre.alerts import late_text
 from odre.settings import DBT_PROFILE, POOLS, Settings, dbt_target
-from tests.terraform.hcl import ROOT, TERRAFORM, default, local, module, parsed
+from tests.terraform.hcl import ROOT, TERRAFORM, default, local, module, parsed, resources
 
 README = (ROOT / "README.md").read_text()
 #: Of dbt and Airflow themselves.
@@ -144,10 +150,64 @@ def test_secrets_are_looked_up_by_the_names_of_the_connections_that_the_code_use
     assert set(local("iam", "connections")) == used
     kwargs = local("composer", "airflow_settings")["secrets-backend_kwargs"]
     (prefix,) = re.findall(r'connections_prefix = "([\w-]+)"', kwargs)
-    (secret,) = re.findall(r'secret_id *= "([\w-]+)-\$\{each', (TERRAFORM / "modules" / "iam" / "main.tf").read_text())
-    assert secret == prefix
+    assert local("iam", "connection_prefix") == f"{prefix}-"
+    text = (TERRAFORM / "modules" / "iam" / "main.tf").read_text()
+    assert re.findall(r"secret_id *= (.+)", text) == ['"${local.connection_prefix}${each.value}"']
     runbook = (ROOT / "docs" / "runbooks" / "rotate-api-key.md").read_text()
     assert f"{prefix}-odre_default" in runbook
+
+
+class SecretManager:
+    """Google's answers, as its client raises them: what is granted and absent is not found, the rest is refused."""
+
+    def __init__(self, granted: str, secrets: dict[str, str]) -> None:
+        self.granted, self.secrets = granted, secrets
+
+    def secret_version_path(self, project: str, secret: str, version: str) -> str:
+        return f"projects/{project}/secrets/{secret}/versions/{version}"
+
+    def access_secret_version(self, request: dict[str, str]) -> SimpleNamespace:
+        name = request["name"]
+        if not name.startswith(self.granted):
+            raise PermissionDenied(f"Permission 'secretmanager.versions.access' denied on resource {name}")
+        if (value := self.secrets.get(name)) is None:
+            raise NotFound(f"{name} is not found or has no versions")
+        return SimpleNamespace(payload=SimpleNamespace(data=value.encode()))
+
+
+def test_a_connection_that_is_no_secret_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Airflow's own backend, with Terraform's settings and Terraform's grant."""
+
+    def logged_errors() -> int:
+        printed = capsys.readouterr()
+        return (caplog.text + printed.out + printed.err).lower().count("error (")
+
+    (grant,) = [settings for _, name, settings in resources() if name == "connections"]
+    (granted,) = re.findall(r'startsWith[(]"(.+)"[)]', grant["condition"][0]["expression"])
+    granted = granted.replace("${var.project_number}", "odre-test")  # the stand-in has no other name of a project
+    granted = granted.replace("${local.connection_prefix}", local("iam", "connection_prefix"))
+    webhook = f"{granted}slack_default/versions/latest"
+    google = SecretManager(granted, {webhook: "https://hooks.example.com"})
+    monkeypatch.setattr(secret_manager, "get_credentials_and_project_id", lambda **_: (None, "odre-test"))
+    monkeypatch.setattr(_SecretManagerClient, "client", google)
+    settings = local("composer", "airflow_settings")
+    kwargs = re.findall(r"(\w+) = (null|\"[^\"]*\")", settings["secrets-backend_kwargs"])
+    module_name, _, class_name = settings["secrets-backend"].rpartition(".")
+    backend_class = getattr(import_module(module_name), class_name)
+    backend = backend_class(project_id="odre-test", **{name: json.loads(value) for name, value in kwargs})
+    assert backend.get_conn_value("slack_default") == "https://hooks.example.com"
+    for name in (*local("iam", "connections"), "google_cloud_default", "dashboard", "one_of_somebody"):
+        if name != "slack_default":
+            assert backend.get_conn_value(name) is None
+    assert backend.get_variable("anything") is None
+    assert backend.get_config("anything") is None
+    assert logged_errors() == 0
+    # What is outside of the grant would be one.
+    google.granted = webhook
+    backend.get_conn_value("dashboard")
+    assert logged_errors() == 1
 
 
 def test_composer_sets_cosmos_as_this_machine_does() -> None:

@@ -72,8 +72,13 @@ def test_what_is_forbidden_would_be_found(text: str) -> None:
 def test_each_role_is_one_that_was_weighed() -> None:
     granted = {role for path in sources() for role in re.findall(r'"(roles/[\w.]+)"', path.read_text())}
     assert granted == set(PROJECT_ROLES) | BOUND_ROLES
-    on_project = [settings for kind, _, settings in resources() if kind == "google_project_iam_member"]
-    assert [settings["role"] for settings in on_project] == ["${each.value.role}"]
+    on_project = {name: settings for kind, name, settings in resources() if kind == "google_project_iam_member"}
+    assert {name: settings["role"] for name, settings in on_project.items()} == {
+        "this": "${each.value.role}",
+        "connections": "roles/secretmanager.secretAccessor",
+    }
+    (condition,) = on_project["connections"]["condition"]
+    assert condition["expression"].startswith("resource.name.startsWith("), "of the project's secrets it reads these"
     named = (TERRAFORM / "modules" / "iam" / "main.tf").read_text()
     listed = named[named.index("project_roles") : named.index("# Airflow's connections")]
     assert set(re.findall(r'"(roles/[\w.]+)"', listed)) == set(PROJECT_ROLES)

@@ -23,6 +23,8 @@ locals {
 
   # Airflow's connections that hold a secret, as its Secret Manager backend looks them up.
   connections = ["odre_default", "slack_default"]
+  # Their names begin so, and no other secret's.
+  connection_prefix = "airflow-connections-"
 
   github = "repo:${var.github_repository}:environment:${var.environment}"
 }
@@ -70,6 +72,16 @@ resource "google_bigquery_dataset_iam_member" "dashboard" {
   member     = google_service_account.this["dashboard"].member
 }
 
+# Who reads the marts with an account of their own: they alone. Queries run in, and are billed to, the reader's own project.
+resource "google_bigquery_dataset_iam_member" "reader" {
+  for_each = toset(var.readers)
+
+  project    = var.project_id
+  dataset_id = var.marts_dataset
+  role       = "roles/bigquery.dataViewer"
+  member     = each.value
+}
+
 # The page in Airflow reads as the dashboard's account, not as the pipeline's (docs/dashboard.md).
 resource "google_service_account_iam_member" "page" {
   service_account_id = google_service_account.this["dashboard"].name
@@ -82,7 +94,7 @@ resource "google_secret_manager_secret" "connection" {
   for_each = toset(local.connections)
 
   project   = var.project_id
-  secret_id = "airflow-connections-${each.value}"
+  secret_id = "${local.connection_prefix}${each.value}"
   labels    = var.labels
 
   replication {
@@ -94,13 +106,17 @@ resource "google_secret_manager_secret" "connection" {
   }
 }
 
-resource "google_secret_manager_secret_iam_member" "pipeline" {
-  for_each = google_secret_manager_secret.connection
+# Airflow asks Secret Manager for every connection before it looks elsewhere. A grant on the secrets themselves would have
+# Google refuse all other names, an error in each task's log; with one on their prefix they are just not found.
+resource "google_project_iam_member" "connections" {
+  project = var.project_id
+  role    = "roles/secretmanager.secretAccessor"
+  member  = google_service_account.this["pipeline"].member
 
-  project   = var.project_id
-  secret_id = each.value.secret_id
-  role      = "roles/secretmanager.secretAccessor"
-  member    = google_service_account.this["pipeline"].member
+  condition {
+    title      = "Airflow's connections"
+    expression = "resource.name.startsWith(\"projects/${var.project_number}/secrets/${local.connection_prefix}\")"
+  }
 }
 
 # A job of the repository's GitHub environment of this name becomes the deployer, and no other job.

@@ -19,3 +19,8 @@ output "workload_identity_provider" {
   description = "Name of the provider that GitHub's jobs log in with."
   value       = google_iam_workload_identity_pool_provider.github.name
 }
+
+output "readers" {
+  description = "Members by the dataset that they may read."
+  value       = { for grant in google_bigquery_dataset_iam_member.reader : grant.dataset_id => grant.member... }
+}

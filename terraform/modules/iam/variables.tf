@@ -3,6 +3,11 @@ variable "project_id" {
   type        = string
 }
 
+variable "project_number" {
+  description = "Its number, by which the secrets' names begin."
+  type        = string
+}
+
 variable "name" {
   description = "Begins the accounts' names."
   type        = string
@@ -25,6 +30,16 @@ variable "datasets" {
 
 variable "published_datasets" {
   description = "Ids of the datasets that the dashboard reads."
+  type        = list(string)
+}
+
+variable "marts_dataset" {
+  description = "Id of the dataset of marts."
+  type        = string
+}
+
+variable "readers" {
+  description = "Who else reads the marts."
   type        = list(string)
 }
 

@@ -7,3 +7,8 @@ output "published_datasets" {
   description = "Ids of the datasets that the dashboard reads."
   value       = [for name in local.published : google_bigquery_dataset.this[name].dataset_id]
 }
+
+output "marts_dataset" {
+  description = "Id of the dataset of marts."
+  value       = google_bigquery_dataset.this["energy"].dataset_id
+}
