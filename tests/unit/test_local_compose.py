@@ -1,11 +1,22 @@
 """What the commands of the containers say where Docker cannot do what they need."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from local.basics import LocalError
 from local.compose import Compose
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Tagged(yaml.SafeLoader):
+    """YAML with Compose's own tags, which say how two files are merged."""
+
+
+Tagged.add_multi_constructor("!", lambda loader, tag, node: None)
 
 
 def compose(folder: Path, script: str) -> Compose:
@@ -39,3 +50,17 @@ def test_a_failure_that_docker_explains_stays_its_own(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match=r"docker compose ps: Cannot connect to the Docker daemon$"):
         failing.output("ps")
     assert failing.run("down") == 1
+
+
+@pytest.mark.parametrize("name", ["docker-compose.yaml", "docker-compose.gcp.yaml"])
+def test_docker_makes_no_folder_where_a_file_of_the_machine_is_absent(name: str) -> None:
+    file: dict[str, Any] = yaml.load((ROOT / name).read_text(), Tagged)
+    for service, settings in file["services"].items():
+        for volume in settings.get("volumes", []):
+            if isinstance(volume, dict):
+                assert volume["type"] == "bind", service
+                assert volume["bind"] == {"create_host_path": False}, service
+            else:
+                # The short form has Docker make what is absent: it is for folders of the checkout, and for volumes.
+                source = volume.partition(":")[0]
+                assert source in file.get("volumes", {}) or (ROOT / source).is_dir(), f"{service}: {volume}"
