@@ -56,8 +56,8 @@ mix_in_words as (
 
 measured_of_year as (
   select
-    last_day.day as last_day,
-    min(measured_days.day) as first_day,
+    last_day.day as period_end,
+    min(measured_days.day) as period_start,
     count(measured_days.day) as days
   from last_day
   left join measured_days on measured_days.day > date_sub(last_day.day, interval 365 day)
@@ -66,8 +66,8 @@ measured_of_year as (
 
 select
   1 as question,
-  measured.first_day as period_start,
-  measured.last_day as period_end,
+  measured.period_start,
+  measured.period_end,
   {% for language in languages() %}
     {%- set words = {
       'en': ['On ', ': ', '. Over the 365 days that end then: ', ' produced on the day, ', ' TWh over ',
@@ -77,7 +77,7 @@ select
     }[language] %}
     coalesce(
       concat(
-        '{{ words[0] }}', {{ day_text('measured.last_day', language) }}, '{{ words[1] }}', mix.day_{{ language }},
+        '{{ words[0] }}', {{ day_text('measured.period_end', language) }}, '{{ words[1] }}', mix.day_{{ language }},
         '{{ words[2] }}', mix.year_{{ language }}, '.'
       ),
       '{{ not_enough(language) }}'

@@ -40,14 +40,18 @@ real_time as (
 real_time_with_held_exchanges as (
   -- Commercial exchanges are fixed by half-hour or hour; until 2023 the source leaves :15 and :45 empty.
   select
-    * replace (
-      {% for border in borders() %}
-        {%- set exchange = 'commercial_exchange_' ~ border ~ '_mw' %}
+    instant,
+    step_minutes,
+    nature,
+    {% for column in real_time_columns + shared_columns %}
+      {% if column.startswith('commercial_exchange_') %}
         coalesce(
-          {{ exchange }}, max(if(extract(minute from instant) in (0, 30), {{ exchange }}, null)) over (half_hour)
-        ) as {{ exchange }}{% if not loop.last %},{% endif %}
-      {% endfor %}
-    )
+          {{ column }}, max(if(extract(minute from instant) in (0, 30), {{ column }}, null)) over (half_hour)
+        ) as {{ column }}
+      {%- else %}
+        {{ column }}
+      {%- endif %}{{ ',' if not loop.last }}
+    {% endfor %}
   from real_time
   window half_hour as (partition by div(unix_seconds(instant), 1800))
 ),

@@ -1,7 +1,8 @@
 {#- Inlined into `relationships`, which makes sentences of these figures. -#}
 {{ config(materialized='ephemeral') }}
 
-with series as (
+-- Not named as its column 'series' is: BigQuery takes the bare name for the whole row.
+with daily_series as (
   select * from {{ ref('int_daily_series') }}
 ),
 
@@ -22,14 +23,14 @@ inputs as (
     series,
     'figure' as kind,
     figure
-  from series
+  from daily_series
   union all
   select
     day,
     series,
     'anomaly' as kind,
     anomaly as figure
-  from series
+  from daily_series
   where anomaly is not null
   union all
   select
@@ -37,8 +38,8 @@ inputs as (
     today.series,
     'change' as kind,
     round(today.figure - before.figure, 6) as figure
-  from series as today
-  inner join series as before
+  from daily_series as today
+  inner join daily_series as before
     on today.series = before.series and today.day = date_add(before.day, interval 1 day)
 ),
 
@@ -302,7 +303,7 @@ inflations as (
 periods as (
   select 'all' as period
   union distinct
-  select cast(extract(year from day) as string) as period from series
+  select cast(extract(year from day) as string) as period from daily_series
 ),
 
 rows_wanted as (

@@ -25,4 +25,5 @@ select
   ) as temperature_max_c
 from regional
 group by day
-having countif(temperature_mean_c is null) = 0
+-- Qualified: BigQuery would take the bare name for the mean above.
+having countif(regional.temperature_mean_c is null) = 0
