@@ -399,6 +399,7 @@ def lint() -> int:
         "ruff format": ["ruff", "format", "--check", "."],
         "mypy": ["mypy", "--strict", "plugins", "dags", "emulators", "local", "tests"],
         "sqlfluff": ["sqlfluff", "lint", "include/dbt"],
+        "Google's SQL analyzer": ["python", "-m", "tests.analyzer"],
     }
     if (python.parent / "hadolint").exists():  # not on every kind of machine
         images = [ROOT / "Dockerfile", *sorted((ROOT / ".ci" / "engine").glob("*.Dockerfile"))]
