@@ -29,8 +29,10 @@ OF_THE_TOOLS = {"DBT_SEND_ANONYMOUS_USAGE_STATS", "DO_NOT_TRACK"}
 OF_THE_EMULATORS = {"BIGQUERY_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"}
 #: Airflow's connections that are no secret; the dashboard's is named by DASHBOARD_CONN_ID.
 CONNECTIONS = {"AIRFLOW_CONN_ODRE_DEFAULT", "AIRFLOW_CONN_DASHBOARD"}
-#: The DAGs set it for each build.
-OPTIONAL = {"DATA_TESTS"}
+#: Found, not set: components differ in what they have (plugins/odre/settings.py).
+FOLDERS = {"CONTRACTS_DIR", "DBT_PROJECT_DIR", "DBT_MANIFEST"}
+#: The DAGs set the one for each build.
+OPTIONAL = {"DATA_TESTS", *FOLDERS}
 
 
 def pins(name: str) -> dict[str, str]:
@@ -210,14 +212,31 @@ def test_a_connection_that_is_no_secret_is_no_error(
     assert logged_errors() == 1
 
 
+def settings_of_composer() -> dict[str, str]:
+    """Airflow's settings there, by the names of their environment variables; references to sizes by their values."""
+    settings = {}
+    for name, value in local("composer", "airflow_settings").items():
+        section, _, option = name.partition("-")
+        size = re.fullmatch(r"\$\{tostring\(local\.(\w+)\)\}", value)
+        settings[f"AIRFLOW__{section}__{option}".upper()] = str(local("composer", size[1])) if size else value
+    return settings
+
+
 def test_composer_sets_cosmos_as_this_machine_does() -> None:
     ours = {name: value for name, value in shared_settings().items() if name.startswith("AIRFLOW__COSMOS__")}
-    composers = {
-        f"AIRFLOW__COSMOS__{name.removeprefix('cosmos-').upper()}": value
-        for name, value in local("composer", "airflow_settings").items()
-        if name.startswith("cosmos-")
-    }
+    composers = settings_of_composer()
+    assert {name: value for name, value in composers.items() if name.startswith("AIRFLOW__COSMOS__")} == ours
+
+
+def test_composer_waits_as_long_as_this_machine_does() -> None:
+    ours = {name: int(value) for name, value in shared_settings().items() if name.endswith(("_TIMEOUT", "_THRESHOLD"))}
+    composers = {name: int(value) for name, value in settings_of_composer().items() if name in ours}
+    # Google takes no shorter time for a file's import than for the whole reading.
+    ours["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] = ours["AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT"]
     assert composers == ours
+    size = sizes()
+    starts = size["worker_concurrency"] * size["start_seconds"] / local("composer", "workloads")["worker"]["cpu"]
+    assert min(composers.values()) > starts
 
 
 @pytest.mark.parametrize("alert", local("monitoring", "alerts"))
@@ -299,15 +318,10 @@ def test_the_page_reads_by_the_dashboards_account() -> None:
     assert "impersonation_chain = var.dashboard" in told["AIRFLOW_CONN_DASHBOARD"]
 
 
-def test_paths_in_composer_are_those_of_a_deployment() -> None:
-    told = local("composer", "environment_variables")
-    assert local("composer", "plugins") == "/home/airflow/gcs/plugins"
-    assert local("composer", "include") == "/home/airflow/gcs/dags/include"
-    # The web server reads the contracts too, and has no dags/.
-    assert told["CONTRACTS_DIR"] == "${local.plugins}/include/contracts"
-    assert told["DBT_PROJECT_DIR"] == "${local.include}/dbt"
-    assert (ROOT / "include" / "contracts").is_dir()
-    assert (ROOT / "include" / "dbt").is_dir()
+def test_composer_is_told_of_no_folder() -> None:
+    """Each component finds its own (tests/dags): the web server has plugins/ alone, and a worker dags/ too."""
+    assert not variables_of_terraform() & FOLDERS
+    assert "/home/airflow" not in (TERRAFORM / "modules" / "composer" / "main.tf").read_text()
 
 
 def sizes() -> dict[str, float]:

@@ -31,14 +31,8 @@ locals {
     worker        = { cpu = 1, memory_gb = 4 }
   }
 
-  # The folders that Composer makes of the bucket's plugins/ and dags/. The web server has plugins/ alone.
-  plugins = "/home/airflow/gcs/plugins"
-  include = "/home/airflow/gcs/dags/include"
-
+  # No folder is named: components differ in what they have, and the code finds it (plugins/odre/settings.py).
   environment_variables = {
-    CONTRACTS_DIR   = "${local.plugins}/include/contracts"
-    DBT_PROJECT_DIR = "${local.include}/dbt"
-    DBT_MANIFEST    = "${local.include}/dbt/target/manifest.json"
     # Where the secret of this name has no version: the portal answers without a key too.
     AIRFLOW_CONN_ODRE_DEFAULT         = jsonencode({ conn_type = "http", host = "https://odre.opendatasoft.com" })
     AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT = jsonencode({ conn_type = "google_cloud_platform", extra = { project = var.project_id } })
@@ -65,8 +59,16 @@ locals {
     "dag_processor-dag_file_processor_timeout" = tostring(local.processor_timeout)
     "dag_processor-parsing_processes"          = tostring(local.parsing_processes)
     "dag_processor-stale_dag_threshold"        = tostring(local.stale_after)
-    "cosmos-enable_telemetry"                  = "False"
-    "cosmos-enable_watcher_reliable_retry"     = "False"
+    # What is slow is not dead: four starts hold up a heartbeat or an answer of the API for half a minute.
+    "scheduler-task_instance_heartbeat_timeout"  = "180"
+    "scheduler-scheduler_health_check_threshold" = "120"
+    "dag_processor-health_check_threshold"       = "120"
+    "triggerer-triggerer_health_check_threshold" = "120"
+    "triggerer-runner_health_check_threshold"    = "120"
+    "workers-execution_api_timeout"              = "60"
+    # Cosmos as local/airflow.env has it.
+    "cosmos-enable_telemetry"              = "False"
+    "cosmos-enable_watcher_reliable_retry" = "False"
   }
 
   # The list that the image of docker-compose.yaml installs too, less what Composer's image brings in the same versions
