@@ -38,6 +38,9 @@ from tests.environment import variables
 from tests.warehouse.ingest import DAY, Pipeline, build_context, gas, power, prepare
 from tests.warehouse.support import CONSOLIDATED, DBT_PROJECT, GAS, REAL_TIME, ROOT, TEMPERATURE, TestWarehouse
 
+#: Everything is sent once, and judged, before the first test: minutes of processor, and more on a busy machine.
+pytestmark = pytest.mark.timeout(3000)
+
 #: Of this year, and so of one chunk.
 START: Final = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(days=2)
 
@@ -239,6 +242,9 @@ def test_each_node_of_the_dbt_project_is_among_them(manifest: dict[str, Any], st
         assert materialized != "incremental" or "merge into " in sent[name], name
 
 
+#: Text that is not sent to BigQuery → where it is sent.
+ELSEWHERE: Final = {"UPDATE job SET state = 'failed' WHERE state = 'running'": "Airflow's own database, on SQLite"}
+
 #: What a text begins with that is SQL of ours.
 SQL: Final = re.compile(
     r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE|MERGE|TRUNCATE|CREATE|ALTER|DROP|DECLARE|BEGIN|CALL|EXPORT|LOAD)\s"
@@ -277,12 +283,12 @@ def test_each_text_of_sql_in_the_code_is_among_them(statements: list[Statement])
         for line, pieces in texts(path)
     ]
     assert len(found) > 20
-    left_out = [
-        f"{path.relative_to(ROOT)}:{line}"
+    left_out = {
+        "".join(pieces): f"{path.relative_to(ROOT)}:{line}"
         for path, line, pieces in found
         if not any(is_part_of(pieces, statement.text) for statement in statements)
-    ]
-    assert left_out == []
+    }
+    assert left_out.keys() == ELSEWHERE.keys(), left_out
 
 
 def pages() -> list[Path]:
