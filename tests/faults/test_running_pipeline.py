@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -34,7 +35,7 @@ from emulators.odre.source import Dataset
 from local.airflow_api import UNFINISHED
 from local.http import HttpError, request
 from local.processes import processes
-from local.runs import task_log
+from local.runs import ENDED, task_log
 from local.stack import DAGS
 from odre.contracts import read_contract, read_contracts
 from odre.settings import POOLS, Pool
@@ -239,6 +240,16 @@ class Story:
             (run for run in runs if run["dag_run_id"].startswith("scheduled__")), key=lambda run: run["run_after"]
         )
 
+    def three_backfills_were_met(self) -> bool:
+        """Whether the scheduled run of electricity has landed, and each backfill has run something meanwhile."""
+        ours = self.tasks(POWER_DAG, self.scheduled_power_run["dag_run_id"])
+        merges = [task["state"] for task in ours if re.fullmatch(r"[^.]+\.chunks\.merge", task["task_id"])]
+        theirs = [self.tasks(POWER_DAG, run) for run in self.power_runs]
+        has_run = [
+            any(".chunks." in task["task_id"] and task["state"] == "success" for task in tasks) for tasks in theirs
+        ]
+        return bool(merges) and set(merges) <= ENDED and all(has_run)
+
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """The task instances of a run."""
         return self.stack.airflow.tasks(dag_id, run_id)
@@ -355,7 +366,7 @@ class Story:
             ),
             "the scheduled runs",
         )
-        wait_until(lambda: self.scheduled_power_run["state"] in ("success", "failed"), "the scheduled run ends", 1500)
+        wait_until(self.three_backfills_were_met, "the scheduled run's chunks land next to three backfills", 1500)
         for run_id in self.power_runs[1:]:
             if api.run(POWER_DAG, run_id)["state"] in UNFINISHED:
                 api.give_up(POWER_DAG, run_id)
