@@ -76,7 +76,7 @@ def default_args() -> dict[str, Any]:
 def pipeline(*datasets: str, late_after: timedelta) -> BaseOperator:
     """``prepare → ingest of each dataset → join → dbt → record``, in the DAG of the context; returns ``record``.
 
-    The DAG is late when it has not succeeded ``late_after`` the time of its next scheduled run.
+    The DAG is late when it has not succeeded by the time of its next scheduled run plus ``late_after``.
     """
     settings = Settings.from_environment()
     prepare = PrepareWarehouseOperator(

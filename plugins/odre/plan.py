@@ -151,7 +151,7 @@ def reason_to_fetch(contract: Contract, metadata: Metadata, state: SourceState, 
 
 
 def success_due(cron: str, timezone: str, late_after: timedelta, now: datetime) -> datetime:
-    """When a DAG's next success is due at the latest: ``late_after`` the next time of its schedule, in UTC."""
+    """When a DAG's next success is due: the next time of its schedule plus ``late_after``, in UTC."""
     following: datetime = croniter(cron, now.astimezone(ZoneInfo(timezone))).get_next(datetime)
     return (following + late_after).astimezone(UTC)
 
