@@ -109,12 +109,11 @@ def _hours(day: date) -> float:
     return (ends.astimezone(UTC) - begins.astimezone(UTC)) / timedelta(hours=1)
 
 
-def hours(start: datetime, end: datetime) -> list[dict[str, Any]]:
+def hours(first_day: date, last_day: date) -> list[dict[str, Any]]:
     """The hours of a period as the steps sum them: those that were measured."""
     rows = []
-    instant = start.astimezone(UTC)
-    while instant < end:
-        local = instant.astimezone(PARIS)
+    instant = datetime.combine(first_day, datetime.min.time(), PARIS).astimezone(UTC)
+    while (local := instant.astimezone(PARIS)).date() <= last_day:
         if local.date() != ABSENT and not (local.date() == INCOMPLETE and local.hour >= 12):
             mwh = {f"{source}_mwh": power(source, local.date()) for source in SOURCES}
             other = {"consumption_mwh": 60_000.0, "pumping_mwh": -100.0, "physical_exchange_mwh": -2_000.0}
@@ -262,7 +261,7 @@ class MartsOfTests(Marts):
             ]
             return pa.Table.from_pylist(wanted, DAYS.schema)
         if name == "hours":
-            return pa.Table.from_pylist(hours(parameters["start"], parameters["end"]))
+            return pa.Table.from_pylist(hours(parameters["first_day"], parameters["last_day"]))
         if name == "state":
             return _table(
                 [

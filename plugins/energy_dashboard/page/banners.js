@@ -21,7 +21,7 @@ export function bannersOf(model, { t, formats }) {
   }
   if (model.overdue.length) {
     banners.push(banner("overdue", t("overdueBanner", {
-      which: model.overdue.map(({ name, succeeded_at: at }) => t(isAbsent(at) ? "neverLoaded" : "overdueItem", { name, at: isAbsent(at) ? "" : formats.instant(Date.parse(at)) })).join(", "),
+      which: model.overdue.map(({ name, succeeded_at: at }) => t(isAbsent(at) ? "overdueNever" : "overdueItem", { name, at: isAbsent(at) ? "" : formats.instant(Date.parse(at)) })).join(", "),
     })));
   }
   return banners;

@@ -67,7 +67,7 @@ const TEXTS = {
     "Late runs: {which}. Look at them in Airflow.",
   ],
   overdueItem: ["{name} (dernier succès le {at})", "{name} (last success {at})"],
-  neverLoaded: ["{name} (jamais chargé)", "{name} (never loaded)"],
+  overdueNever: ["{name} (jamais chargé)", "{name} (never loaded)"],
   errorBanner: ["Les données n’ont pas pu être lues : {why}", "The data could not be read: {why}"],
   errorLogin: ["votre session est terminée, reconnectez-vous.", "your session has ended, log in again."],
   errorNetwork: ["le serveur ne répond pas.", "the server does not answer."],
