@@ -40,3 +40,18 @@ date_heure as instant,
   bioenergies_biomasse as bioenergy_biomass_mw,
   bioenergies_biogaz as bioenergy_biogas_mw
 {%- endmacro %}
+
+{#- Columns of real time: where a commercial exchange is empty, that of its half-hour (the window `half_hour`). -#}
+{% macro held_for_the_half_hour(columns) %}
+  {%- for column in columns %}
+    {%- if column.startswith('commercial_exchange_') -%}
+coalesce(
+      {{ column }}, max(if(extract(minute from instant) in (0, 30), {{ column }}, null)) over (half_hour)
+    ) as {{ column }}
+    {%- else -%}
+{{ column }}
+    {%- endif %}
+    {%- if not loop.last %},
+    {% endif %}
+  {%- endfor %}
+{%- endmacro %}

@@ -43,15 +43,7 @@ real_time_with_held_exchanges as (
     instant,
     step_minutes,
     nature,
-    {% for column in real_time_columns + shared_columns %}
-      {% if column.startswith('commercial_exchange_') %}
-        coalesce(
-          {{ column }}, max(if(extract(minute from instant) in (0, 30), {{ column }}, null)) over (half_hour)
-        ) as {{ column }}
-      {%- else %}
-        {{ column }}
-      {%- endif %}{{ ',' if not loop.last }}
-    {% endfor %}
+    {{ held_for_the_half_hour(real_time_columns + shared_columns) }}
   from real_time
   window half_hour as (partition by div(unix_seconds(instant), 1800))
 ),
