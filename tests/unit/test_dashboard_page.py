@@ -109,6 +109,8 @@ def entries() -> dict[str, tuple[str, str]]:
     string = r'"((?:[^"\\]|\\.)*)"'
     found = re.findall(rf'^  "?([\w-]+)"?: \[\s*{string},\s*{string},?\s*\],$', TEXTS, re.MULTILINE)
     assert len(found) == len(re.findall(r"^  \S+: \[", TEXTS, re.MULTILINE))
+    # Of two with one key the script takes the last, wherever either is asked for.
+    assert [key for key, count in Counter(key for key, *_ in found).items() if count > 1] == []
     return {key: (french, english) for key, french, english in found}
 
 
