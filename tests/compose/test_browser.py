@@ -45,6 +45,11 @@ class User:
         self.page.locator("input[name=password]").fill(password)
         self.page.get_by_role("button", name="Sign in").click()
 
+    def comes_to(self, address: str) -> None:
+        """Wait until the page's address has a part that matches."""
+        # Not wait_for_url(), which fails when the UI gives up one navigation for another on the way.
+        expect(self.page).to_have_url(re.compile(address), timeout=PAGE)
+
     def picture(self, name: str) -> None:
         """Keep what the page looks like."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
@@ -77,7 +82,7 @@ class User:
             self.page.locator(f"#element_{name}").fill(value)
         self.picture("3-trigger-form" if form else "7-trigger-form")
         self.page.get_by_test_id("trigger-dag-submit").click()
-        self.page.wait_for_url(re.compile("/runs/manual__"), timeout=PAGE)
+        self.comes_to("/runs/manual__")
         return self.page.url.partition("/runs/")[2].partition("/")[0].partition("?")[0]
 
 
@@ -100,14 +105,14 @@ def user(stranger: User, containers: Containers) -> User:
     """Who knows the password that ``make password`` prints."""
     stranger.open("/dags")
     stranger.log_in(containers.compose.password)
-    stranger.page.wait_for_url("**/dags", timeout=PAGE)
+    stranger.comes_to("^[^?]*/dags$")
     return stranger
 
 
 @pytest.mark.parametrize("path", ["/", "/dags", f"/dags/{DAG}", "/assets", "/connections", "/pools", "/variables"])
 def test_no_page_is_shown_without_logging_in(stranger: User, path: str) -> None:
     stranger.open(path)
-    stranger.page.wait_for_url("**/auth/login**", timeout=PAGE)
+    stranger.comes_to("^[^?]*/auth/login")
     expect(stranger.page.get_by_text(DAG)).to_have_count(0)
     for resource in ("dags", "connections", "variables", "pools"):
         assert stranger.page.request.get(f"{stranger.url}/api/v2/{resource}").status in (401, 403), resource
@@ -117,7 +122,7 @@ def test_nothing_of_the_dashboard_is_shown_without_logging_in(stranger: User) ->
     for path in ("", "data", "data?period=2026", "csv", "assets/app.js", "openapi.json", "docs", "no/such/thing"):
         assert stranger.page.request.get(f"{stranger.url}/energy-dashboard/{path}").status == 401, path
     stranger.open("/plugin/energie")
-    stranger.page.wait_for_url("**/auth/login**", timeout=PAGE)
+    stranger.comes_to("^[^?]*/auth/login")
 
 
 def test_the_dashboard_shows_what_the_warehouse_has(user: User, containers: Containers, clean: Snapshot) -> None:
@@ -250,7 +255,8 @@ def test_what_is_cleared_in_the_ui_is_built_again(
     user.clear(f"12-clear{page.replace('/', '-')}")
     assert containers.goes_on(DAG, run_id) == "success"
     after = tries(containers.api, DAG, run_id)
-    tasks = [task for task in before if task.startswith(cleared)]
+    # Tasks of a backfill are skipped in a run without a window, and never tried.
+    tasks = [task for task in before if task.startswith(cleared) and ".backfill." not in task]
     assert len(tasks) > 20
     assert not [task for task in tasks if after[task] == before[task]]
     assert containers.snapshot() == clean
