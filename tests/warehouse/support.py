@@ -63,6 +63,9 @@ MARTS: Final = (
     "looker_exchanges",
 )
 
+#: The eight productions, as the source calls them.
+PRODUCTIONS: Final = ("nucleaire", "eolien", "solaire", "hydraulique", "gaz", "charbon", "fioul", "bioenergies")
+
 Row = Mapping[str, object]
 
 #: dbt's adapter adds its own flags to this list whenever one is made, and looks through the stack for the source of
@@ -300,8 +303,9 @@ def seeded(seed: str) -> list[dict[str, str]]:
 
 
 def power_row(instant: datetime, consumption: int | None, nature: str = "Données temps réel", **mw: object) -> Row:
-    """A row of eco2mix at a true instant; quantities that are not given are empty."""
+    """A row of eco2mix at a true instant: all of a measured row is nuclear, and what else is not given is empty."""
     local = instant.astimezone(PARIS)
+    production = {} if consumption is None else dict.fromkeys(PRODUCTIONS, 0) | {"nucleaire": consumption}
     return {
         "perimetre": "France",
         "nature": nature,
@@ -309,6 +313,7 @@ def power_row(instant: datetime, consumption: int | None, nature: str = "Donnée
         "heure": local.strftime("%H:%M"),
         "date_heure": instant.astimezone(UTC).isoformat(),
         "consommation": consumption,
+        **production,
         **mw,
     }
 
@@ -327,7 +332,6 @@ def source_day(day: date, consumption: int, minutes: int = 15) -> list[Row]:
                 **power_row(instant, consumption),
                 "date": day.isoformat(),
                 "heure": naive.strftime("%H:%M"),
-                "nucleaire": consumption,
             }
         )
     return rows

@@ -29,6 +29,20 @@ POINTS = {
     "Serene": "Storengy",
     "Teréga": "Teréga",
 }
+EXCHANGES = tuple(
+    f"ech_comm_{border}" for border in ("angleterre", "espagne", "italie", "suisse", "allemagne_belgique")
+)
+#: 60 GW of production: of a whole day 1,392 GWh, 68.97 % nuclear.
+MIX = {
+    "nucleaire": 40_000,
+    "eolien": 6_000,
+    "hydraulique": 8_000,
+    "gaz": 3_000,
+    "fioul": 100,
+    "bioenergies": 900,
+    "pompage": 0,
+    "ech_physiques": -1_000,
+}
 REGIONS = ("11", "24", "27", "28", "32", "44", "52", "53", "75", "76", "84", "93", "94")
 
 
@@ -81,6 +95,9 @@ def small(new_warehouse: NewWarehouse) -> TestWarehouse:
             1000 if instant.minute in (0, 30) and instant < at("2022-01-01 01:00") else None,
             "Données définitives",
             prevision_j=900,
+            pompage=0,
+            ech_physiques=0,
+            **dict.fromkeys(EXCHANGES, 0),
         )
         for instant in every(15, at("2021-12-31 23:00"), at("2022-01-02 23:00"))
     ]
@@ -92,11 +109,18 @@ def small(new_warehouse: NewWarehouse) -> TestWarehouse:
             nucleaire=2100,
             pompage=-300,
             ech_physiques=-60,
-            ech_comm_espagne=-80 if instant.minute in (0, 30) else None,
+            **(dict.fromkeys(EXCHANGES, 0) | {"ech_comm_espagne": -80} if instant.minute in (0, 30) else {}),
             stockage_batterie="ND",
             eolien_offshore="ND",
         )
         for instant in every(15, at("2021-12-31 23:00"), at("2022-01-01 23:00"))
+    ]
+    # Two equal days, but that the second has no nuclear from 06:00 to 12:00 in Paris.
+    real_time += [
+        power_row(instant, 57_000, **MIX, taux_co2=30)
+        if not at("2022-02-02 05:00") <= instant < at("2022-02-02 11:00")
+        else power_row(instant, 57_000, **{**MIX, "nucleaire": None}, taux_co2=30)
+        for instant in every(15, at("2022-01-31 23:00"), at("2022-02-02 23:00"))
     ]
     real_time += source_day(date(2022, 3, 27), 3000)
     real_time += source_day(date(2022, 10, 30), 3000)
@@ -182,6 +206,42 @@ def test_signs_and_absent_figures(small: TestWarehouse) -> None:
         "select energy_mwh, share_pct, measured_hours from {marts}.energy_mix_detail_daily"
         " where day = '2022-01-01' and technology = 'wind_offshore'"
     ) == [(None, None, 0)]
+
+
+def test_no_figure_is_made_of_what_happens_to_be_there(small: TestWarehouse) -> None:
+    """Where a production is unknown, so are the sum, the shares, the greatest source and CO2; the day is incomplete."""
+    shares = "select source, energy_mwh, share_pct, is_complete from {marts}.energy_mix_daily where day = '2022-02-0%d'"
+    for day, expected in (
+        (1, {"nuclear": (960_000, 68.97, True), "wind": (144_000, 10.34, True), "hydro": (192_000, 13.79, True)}),
+        (2, {"nuclear": (None, None, False), "wind": (144_000, None, False), "hydro": (192_000, None, False)}),
+    ):
+        found = {source: rest for source, *rest in small.query(shares % day)}
+        for source, (energy, share, is_complete) in expected.items():
+            assert found[source][0] == energy, (day, source)
+            assert (found[source][1] and round(found[source][1], 2)) == share, (day, source)
+            assert found[source][2] is is_complete, (day, source)
+    assert small.query(
+        "select electricity_is_complete, top_source, co2_g_per_kwh, consumption_mwh, nuclear_mwh"
+        " from {marts}.energy_climate_daily where day between '2022-02-01' and '2022-02-02' order by day"
+    ) == [(True, "nuclear", 30, 1_368_000, 960_000), (False, None, None, 1_368_000, None)]
+    assert small.query(
+        "select production_gwh, co2_tonnes from {marts}.looker_days"
+        " where day between '2022-02-01' and '2022-02-02' order by day"
+    ) == [(1_392, 41_760), (None, None)]
+    # Neither the day's other figures nor those of periods count it.
+    assert small.query(
+        "select series, count(*) from {staging}.int_daily_series where day between '2022-02-01' and '2022-02-02'"
+        " and series in ('nuclear_mwh', 'wind_mwh') group by 1 order by 1"
+    ) == [("nuclear_mwh", 1), ("wind_mwh", 1)]
+    assert small.query(
+        "select source, energy_mwh, measured_hours from {marts}.energy_mix_period"
+        " where period = '2022-02' and source in ('nuclear', 'wind') order by 1"
+    ) == [("nuclear", 960_000, 24), ("wind", 144_000, 24)]
+
+
+def test_a_measured_step_that_lacks_a_production_breaks_the_balance(small: TestWarehouse) -> None:
+    with pytest.raises(DbtFailed, match=r"power_steps_balance: Got \d+ results"):
+        small.dbt("test", "--select", "power_steps_balance", "--warn-error-options", '{"error": "all"}')
 
 
 def test_every_technology_has_a_row(small: TestWarehouse) -> None:

@@ -43,3 +43,8 @@
 {% macro real_time_step_columns() %}
   {{ return(['wind_onshore_mw', 'wind_offshore_mw', 'battery_charge_mw', 'battery_discharge_mw']) }}
 {% endmacro %}
+
+{#- Sum of an expression over all rows of a group; none where it has no value in one of them. -#}
+{% macro sum_of_all(expression) -%}
+  if(countif({{ expression }} is null) = 0, sum({{ expression }}), null)
+{%- endmacro %}

@@ -1,8 +1,9 @@
 {{ config(materialized='table') }}
 
 {#-
-  MW and minutes are whole numbers: energies are summed as whole MW·min and divided once, so a figure does not depend
-  on the order in which a warehouse adds its rows.
+  All figures of a day are of the same steps, those at which consumption was measured: what lacks one of them has none
+  that day. MW and minutes are whole numbers: energies are summed as whole MW·min and divided once, so a figure does not
+  depend on the order in which a warehouse adds its rows.
 -#}
 {%- set energies = production_sources() + technologies() + storage_flows() + ['physical_exchange'] %}
 
@@ -10,7 +11,7 @@ with steps as (
   select
     *,
     {% for source in production_sources() %}
-      coalesce({{ source }}_mw, 0){{ ' +' if not loop.last }}
+      {{ source }}_mw{{ ' +' if not loop.last }}
     {% endfor %}
       as production_mw,
     count(*) over (half_hour) as steps_in_half_hour,
@@ -39,23 +40,21 @@ daily as (
   select
     day,
     sum(step_minutes) / 60 as measured_hours,
-    sum(consumption_mw * step_minutes) / 60 as consumption_mwh,
-    sum(production_mw * step_minutes) / 60 as production_mwh,
-    {% for name in energies %}
-      sum({{ name }}_mw * step_minutes) / 60 as {{ name }}_mwh,
+    sum(if(production_mw is null, 0, step_minutes)) / 60 as complete_hours,
+    {% for name in ['consumption', 'production'] + energies %}
+      {{ sum_of_all(name ~ '_mw * step_minutes') }} / 60 as {{ name }}_mwh,
     {% endfor %}
     {% for name in production_sources() + technologies() %}
       sum(if({{ name }}_mw is null, 0, step_minutes)) / 60 as {{ name }}_measured_hours,
     {% endfor %}
     {% for border in borders() %}
       {%- set exchange = 'commercial_exchange_' ~ border ~ '_mw' %}
-      sum(if({{ exchange }} < 0, 0, {{ exchange }}) * exchange_minutes) / 60 as import_{{ border }}_mwh,
-      sum(if({{ exchange }} > 0, 0, -{{ exchange }}) * exchange_minutes) / 60 as export_{{ border }}_mwh,
+      {{ sum_of_all('greatest(' ~ exchange ~ ', 0) * exchange_minutes') }} / 60 as import_{{ border }}_mwh,
+      {{ sum_of_all('greatest(-' ~ exchange ~ ', 0) * exchange_minutes') }} / 60 as export_{{ border }}_mwh,
     {% endfor %}
     -- Grams of CO2 go with the energy that they were emitted for.
     safe_divide(
-      sum(co2_g_per_kwh * production_mw * step_minutes),
-      sum(if(co2_g_per_kwh is null, 0, production_mw * step_minutes))
+      {{ sum_of_all('co2_g_per_kwh * production_mw * step_minutes') }}, sum(production_mw * step_minutes)
     ) as co2_g_per_kwh
   from steps_with_exchange_minutes
   group by day
@@ -65,6 +64,7 @@ select
   day,
   measured_hours,
   {{ civil_hours('day', 'day') }} as expected_hours,
+  complete_hours = {{ civil_hours('day', 'day') }} as is_complete,
   consumption_mwh,
   production_mwh,
   {% for name in energies %}

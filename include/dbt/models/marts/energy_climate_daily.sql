@@ -28,7 +28,8 @@ top_sources as (
     day,
     source as top_source
   from {{ ref('energy_mix_daily') }}
-  where energy_mwh > 0
+  -- No share: not all sources are known.
+  where share_pct > 0
   qualify row_number() over (
     partition by day
     order by energy_mwh desc, source asc
@@ -47,6 +48,7 @@ exports as (
         struct('{{ border }}' as border, export_{{ border }}_mwh as export_mwh){{ ',' if not loop.last }}
       {% endfor %}
     ]) as part
+  qualify countif(part.export_mwh is null) over (partition by power.day) = 0
 ),
 
 top_exports as (
@@ -98,8 +100,8 @@ select
   temperature.category as temperature_category,
   top_sources.top_source,
   top_exports.top_export_destination,
-  coalesce(power.measured_hours = power.expected_hours, false) as electricity_is_complete,
-  coalesce(power.measured_hours = power.expected_hours, false)
+  coalesce(power.is_complete, false) as electricity_is_complete,
+  coalesce(power.is_complete, false)
   and gas.day is not null
   and temperature.day is not null as is_complete
 from days

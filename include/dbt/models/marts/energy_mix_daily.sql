@@ -7,7 +7,8 @@ with by_source as (
     part.energy_mwh,
     safe_divide(100 * part.energy_mwh, power.production_mwh) as share_pct,
     part.measured_hours,
-    power.expected_hours
+    power.expected_hours,
+    power.is_complete
   from {{ ref('int_power_daily') }} as power
   cross join
     unnest([
@@ -26,5 +27,5 @@ select
   share_pct,
   measured_hours,
   expected_hours,
-  measured_hours = expected_hours as is_complete
+  is_complete
 from by_source

@@ -8,7 +8,8 @@ with by_technology as (
     -- Of the same whole as the shares by source: the sum of the eight productions.
     safe_divide(100 * part.energy_mwh, power.production_mwh) as share_pct,
     part.measured_hours,
-    power.expected_hours
+    power.expected_hours,
+    power.is_complete and part.measured_hours = power.expected_hours as is_complete
   from {{ ref('int_power_daily') }} as power
   cross join
     unnest([
@@ -30,6 +31,6 @@ select
   by_technology.share_pct,
   by_technology.measured_hours,
   by_technology.expected_hours,
-  by_technology.measured_hours = by_technology.expected_hours as is_complete
+  by_technology.is_complete
 from by_technology
 inner join {{ ref('technologies') }} as technologies on by_technology.technology = technologies.technology

@@ -12,6 +12,8 @@ with mix as (
     measured_hours,
     is_complete
   from {{ ref('energy_mix_daily') }}
+  -- A day on which one source has no energy would make the shares of the others too large.
+  qualify countif(energy_mwh is null) over (partition by day) = 0
 ),
 
 days as (
