@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cached_property
-from itertools import pairwise
+from functools import cached_property, reduce
+from itertools import chain, pairwise
 from typing import Any, Final
 
 import pyarrow as pa
@@ -169,15 +169,9 @@ def _a_year_before(rows: pa.Table, period: Period) -> pa.Table:
 
 
 def _with_totals(table: pa.Table) -> pa.Table:
-    """The table with ``production_mwh``: the sum of the sources that were measured, null where none was."""
-    parts = [table[f"{source}_mwh"] for source in SOURCES]
-    total = pc.add(*[pc.fill_null(part, 0.0) for part in parts[:2]])
-    for part in parts[2:]:
-        total = pc.add(total, pc.fill_null(part, 0.0))
-    measured = parts[0].is_valid()
-    for part in parts[1:]:
-        measured = pc.or_(measured, part.is_valid())
-    return table.append_column("production_mwh", pc.if_else(measured, total, pa.scalar(None, pa.float64())))
+    """The table with ``production_mwh``: the sum of the eight sources, null where one of them is."""
+    total = reduce(pc.add, (table[f"{source}_mwh"] for source in SOURCES))
+    return table.append_column("production_mwh", total)
 
 
 def _hours_of(days: pa.Array) -> list[int]:
@@ -297,7 +291,8 @@ def _hourly(rows: pa.Table, period: Period) -> Columns:
 
 
 def _totals(table: pa.Table) -> dict[str, Any]:
-    """The blocks ``totals`` and ``shares``."""
+    """The blocks ``totals`` and ``shares``, of the days on which all sources are known."""
+    table = table.filter(table["production_mwh"].is_valid())
     production = pc.sum(table["production_mwh"]).as_py()
     energies = {source: pc.sum(table[f"{source}_mwh"]).as_py() for source in SOURCES}
     ranked = sorted(SOURCES, key=lambda source: (-(energies[source] or 0.0), source))
@@ -322,17 +317,18 @@ def _totals(table: pa.Table) -> dict[str, Any]:
 
 
 def _exchanges(table: pa.Table) -> Columns:
-    imports, exports = (
-        [pc.sum(table[f"{direction}_{border}_mwh"]).as_py() for border in BORDERS] for direction in ("import", "export")
-    )
-    exported = sum(energy or 0.0 for energy in exports)
-    balances = [None if i is None or e is None else i - e for i, e in zip(imports, exports, strict=True)]
+    """The block ``exchanges``, of the days on which all borders are known."""
+    columns = [[f"{direction}_{border}_mwh" for border in BORDERS] for direction in ("import", "export")]
+    table = table.filter(reduce(pc.and_, (table[name].is_valid() for name in chain(*columns))))
+    imports, exports = ([pc.sum(table[name]).as_py() for name in names] for names in columns)
+    exported = sum(exports) if table.num_rows else 0
+    balances = [i - e if table.num_rows else None for i, e in zip(imports, exports, strict=True)]
     return {
         "border": list(BORDERS),
         "import_mwh": [_rounded("import_mwh", energy) for energy in imports],
         "export_mwh": [_rounded("export_mwh", energy) for energy in exports],
         "balance_mwh": [_rounded("balance_mwh", energy) for energy in balances],
-        "export_share_pct": [round(e / exported * 100, 3) if e is not None and exported > 0 else None for e in exports],
+        "export_share_pct": [round(e / exported * 100, 3) if exported > 0 else None for e in exports],
         "top_days": [_count(pc.equal(table["top_export_destination"], border)) for border in BORDERS],
     }
 

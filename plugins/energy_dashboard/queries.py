@@ -176,7 +176,11 @@ ORDER BY climate.day
         )
     }
     if period.days <= HOURLY_UP_TO:
-        energies = ",\n  ".join(f"SUM({name}_mw * step_minutes) / 60 AS {name}_mwh" for name in _BY_HOUR)
+        energies = ",\n  ".join(
+            # As over a day: none where a measured step lacks it.
+            f"IF(COUNTIF({name}_mw IS NULL) = 0, SUM({name}_mw * step_minutes) / 60, NULL) AS {name}_mwh"
+            for name in _BY_HOUR
+        )
         queries["hours"] = Query(
             f"""\
 SELECT

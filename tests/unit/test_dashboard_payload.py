@@ -52,9 +52,11 @@ STATE: Final = pa.schema(
 
 
 def day_row(day: date, **values: Any) -> dict[str, Any]:
-    """A day that was measured to its end, nuclear alone."""
+    """A complete day: nuclear alone, and nothing exchanged at any border."""
     return {
         "day": day,
+        **{f"{source}_mwh": 0.0 for source in SOURCES},
+        **{f"{direction}_{border}_mwh": 0.0 for direction in ("import", "export") for border in BORDERS},
         "consumption_mwh": 240.0,
         "nuclear_mwh": 100.0,
         "physical_exchange_mwh": -10.0,
@@ -122,7 +124,7 @@ def test_every_day_has_a_place_and_what_was_not_measured_is_null() -> None:
     assert daily["electricity_is_complete"] == [True, False, True]
     assert daily["consumption_mwh"] == [240.0, None, None]
     assert daily["production_mwh"] == [100.0, None, None]
-    assert daily["wind_mwh"] == [None, None, None]
+    assert daily["wind_mwh"] == [0.0, None, 0.0]
     assert {len(column) for column in daily.values()} == {3}
 
 
@@ -197,25 +199,29 @@ def test_a_29_february_is_compared_with_nothing() -> None:
 
 
 def test_totals_are_ranked_and_shares_are_of_production() -> None:
+    """Of the days of which all sources are known: what happens to be there on another would be too large a part."""
     got = shown(
-        "2026-01-01_2026-01-02",
+        "2026-01-01_2026-01-03",
         day_row(date(2026, 1, 1), nuclear_mwh=50.0, wind_mwh=20.0, gas_mwh=20.0),
-        day_row(date(2026, 1, 2), nuclear_mwh=10.0, wind_mwh=None, hydro_mwh=100.0),
+        day_row(date(2026, 1, 2), nuclear_mwh=10.0, hydro_mwh=100.0),
+        day_row(date(2026, 1, 3), nuclear_mwh=None, wind_mwh=1000.0),
     )
     assert got["totals"]["source"][:4] == ["hydro", "nuclear", "gas", "wind"]
-    assert got["totals"]["energy_mwh"] == [100.0, 60.0, 20.0, 20.0, None, None, None, None]
-    assert got["totals"]["share_pct"] == [50.0, 30.0, 10.0, 10.0, None, None, None, None]
+    assert got["totals"]["energy_mwh"] == [100.0, 60.0, 20.0, 20.0, 0.0, 0.0, 0.0, 0.0]
+    assert got["totals"]["share_pct"] == [50.0, 30.0, 10.0, 10.0, 0.0, 0.0, 0.0, 0.0]
     assert got["shares"] == {
         "production_mwh": 200.0,
         "top_source": "hydro",
         "low_carbon_pct": 90.0,
         "renewable_pct": 60.0,
     }
+    assert (got["header"]["production_mwh"]["value"], got["header"]["production_mwh"]["days"]) == (200.0, 2)
 
 
 def test_exchanges_are_summed_apart_by_border() -> None:
+    """Of the days of which all borders are known."""
     got = shown(
-        "2026-01-01_2026-01-02",
+        "2026-01-01_2026-01-03",
         day_row(
             date(2026, 1, 1),
             import_italy_mwh=1.0,
@@ -223,7 +229,8 @@ def test_exchanges_are_summed_apart_by_border() -> None:
             export_spain_mwh=10.0,
             top_export_destination="italy",
         ),
-        day_row(date(2026, 1, 2), import_italy_mwh=2.5, export_italy_mwh=0.0, top_export_destination=None),
+        day_row(date(2026, 1, 2), import_italy_mwh=2.5, top_export_destination=None),
+        day_row(date(2026, 1, 3), import_italy_mwh=1000.0, import_spain_mwh=None, export_spain_mwh=None),
     )["exchanges"]
     of = {border: {name: column[n] for name, column in got.items()} for n, border in enumerate(got["border"])}
     assert of["italy"] == {
@@ -234,12 +241,10 @@ def test_exchanges_are_summed_apart_by_border() -> None:
         "export_share_pct": 75.0,
         "top_days": 1,
     }
-    assert (of["spain"]["import_mwh"], of["spain"]["balance_mwh"], of["spain"]["export_share_pct"]) == (
-        None,
-        None,
-        25.0,
-    )
-    assert (of["england"]["export_share_pct"], of["england"]["top_days"]) == (None, 0)
+    assert (of["spain"]["import_mwh"], of["spain"]["balance_mwh"], of["spain"]["export_share_pct"]) == (0, -10, 25)
+    assert (of["england"]["export_share_pct"], of["england"]["top_days"]) == (0, 0)
+    unknown = shown("2026-01-01", day_row(date(2026, 1, 1), import_spain_mwh=None))["exchanges"]
+    assert unknown["import_mwh"] == unknown["balance_mwh"] == unknown["export_share_pct"] == [None] * 5
 
 
 def test_coverage_counts_the_days_of_each_part() -> None:

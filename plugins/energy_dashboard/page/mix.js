@@ -10,9 +10,16 @@ export function sumOf(values) {
   return there.length ? there.reduce((sum, value) => sum + value, 0) : null;
 }
 
-/** Production by source over steps or days. */
-function totalsOf(steps) {
-  return Object.fromEntries(SOURCES.map((source) => [source, sumOf(steps.map(({ sources }) => sources[source]))]));
+/** Sum of the eight sources; null where one of them is unknown. */
+export function productionOf(sources) {
+  const values = Object.values(sources);
+  return values.some(isAbsent) ? null : sumOf(values);
+}
+
+/** Production by source over the steps or days of which all sources are known. */
+export function totalsOf(steps) {
+  const known = steps.filter(({ sources }) => productionOf(sources) !== null);
+  return Object.fromEntries(SOURCES.map((source) => [source, sumOf(known.map(({ sources }) => sources[source]))]));
 }
 
 const GRAINS = { hour: "mixHour", day: "mixDay", week: "mixWeek", month: "mixMonth" };
@@ -30,7 +37,8 @@ export const MIX = {
     const relative = choices.shape === "relative";
     const hidden = new Set(choices.hide);
     const shown = SOURCES.filter((source) => !hidden.has(source));
-    const sums = steps.map(({ sources }) => sumOf(Object.values(sources)));
+    const sums = steps.map(({ sources }) => productionOf(sources));
+    const unknown = ({ sources }) => t(sumOf(Object.values(sources)) === null ? "absentStep" : "incompleteStep");
     const greatest = Math.max(...steps.map(({ sources }) => sumOf(shown.map((source) => sources[source])) ?? 0));
     const unit = energyUnit(greatest);
     const label = (step) => stepLabel(model.grain, step, formats);
@@ -97,7 +105,7 @@ export const MIX = {
         rows: [
           ...[...shown].reverse().map((source) => [t(source), valueText(steps[step].sources[source], sums[step], formats, unit), SOURCE_COLOURS[source]]),
           [t("production"), formats.energy(sums[step], false, unit)],
-          ...(steps[step].complete ? [] : [[t(sums[step] === null ? "absentStep" : "incompleteStep"), "", "hatch"]]),
+          ...(steps[step].complete ? [] : [[unknown(steps[step]), "", "hatch"]]),
         ],
       }),
       summary: t("mixSummary", {
@@ -106,7 +114,7 @@ export const MIX = {
       }),
       columns: [t("period"), ...SOURCES.map((source) => t(source)), t("production")],
       rows: steps.map((step, index) => [
-        label(step) + (step.complete ? "" : ` (${t(sums[index] === null ? "absentStep" : "incompleteStep")})`),
+        label(step) + (step.complete ? "" : ` (${unknown(step)})`),
         ...SOURCES.map((source) => (relative ? formats.percent(share(step.sources[source], sums[index])) : formats.energy(step.sources[source], false, unit))),
         formats.energy(sums[index], false, unit),
       ]),

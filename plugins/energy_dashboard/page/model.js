@@ -2,7 +2,7 @@
 
 import { SOURCES } from "./colours.js";
 import { DAY_MS, HOUR_MS, dayMs, isAbsent } from "./format.js";
-import { sumOf } from "./mix.js";
+import { productionOf, totalsOf } from "./mix.js";
 
 /** Lengths of a period, in days, up to which its mix is shown by day and by week. */
 const BY_DAY = 400;
@@ -44,7 +44,8 @@ function dayOf(row) {
 
 function hourOf(row) {
   const from = Date.parse(row.instant);
-  return { from, to: from + HOUR_MS, sources: sourcesOf(row), complete: row.measured_minutes === 60 };
+  const sources = sourcesOf(row);
+  return { from, to: from + HOUR_MS, sources, complete: row.measured_minutes === 60 && productionOf(sources) !== null };
 }
 
 /** Weeks from Monday, or months, of the period: of its days alone, where it begins or ends within one. */
@@ -57,7 +58,7 @@ function groupsOf(days, grain) {
   }
   return [...groups.values()].map((group) => ({
     day: group[0].day, lastDay: group.at(-1).day, from: group[0].from, to: group.at(-1).to,
-    sources: Object.fromEntries(SOURCES.map((source) => [source, sumOf(group.map(({ sources }) => sources[source]))])),
+    sources: totalsOf(group),
     complete: group.every(({ complete }) => complete),
   }));
 }
