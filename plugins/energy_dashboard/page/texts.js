@@ -265,8 +265,8 @@ const TEXTS = {
 
   methodTitle1: ["Le mix", "The mix"],
   method1: [
-    "L’énergie d’un jour est la somme des puissances mesurées, chacune pendant son pas de 15 ou 30 minutes. Les parts sont celles de la somme des huit filières ; pompage, batteries et échanges sont à part. Un jour qui n’a pas été mesuré jusqu’au bout ne compte pas dans la réponse. Le CO₂ est le taux publié (émissions directes de la production française), pondéré par la production.",
-    "A day’s energy is the sum of the measured powers, each for its step of 15 or 30 minutes. Shares are of the sum of the eight sources; pumping, batteries and exchanges stand apart. A day that was not measured to its end does not count in the answer. CO₂ is the published rate (direct emissions of French production), weighted by production.",
+    "L’énergie d’un jour est la somme des puissances mesurées, chacune pendant son pas de 15 ou 30 minutes. Les parts sont celles de la somme des huit filières ; pompage, batteries et échanges sont à part. Un jour incomplet ne compte pas dans la réponse, et où une filière est inconnue il n’y a ni production ni parts. Le CO₂ est le taux publié (émissions directes de la production française), pondéré par la production.",
+    "A day’s energy is the sum of the measured powers, each for its step of 15 or 30 minutes. Shares are of the sum of the eight sources; pumping, batteries and exchanges stand apart. A day that is not complete does not count in the answer, and where a source is unknown there is no production and no share. CO₂ is the published rate (direct emissions of French production), weighted by production.",
   ],
   methodTitle2: ["Stock de gaz et température", "Gas stock and temperature"],
   method2: [

@@ -1,4 +1,4 @@
-{#- The mix of the last day that was measured to its end, and of the 365 days that end with it. -#}
+{#- The mix of the last complete day, and of the complete days among the 365 that end with it. -#}
 {{ config(materialized='ephemeral') }}
 
 with names as ({{ source_names() }}),
@@ -70,31 +70,53 @@ select
   measured.period_end,
   {% for language in languages() %}
     {%- set words = {
-      'en': ['On ', ': ', '. Over the 365 days that end then: ', ' produced on the day, ', ' TWh over ',
-        ' measured to their end out of 365.'],
-      'fr': ['Le ', ' : ', '. Sur les 365 jours qui s’achèvent ce jour : ', ' produits ce jour, ', ' TWh sur ',
-        ' mesurés jusqu’au bout sur 365.']
+      'en': ['On ', ': ', '. Over the ', ' complete days from ', ' to ', ' GWh produced on the day', ', ', ' TWh over ',
+        ' complete days'],
+      'fr': ['Le ', ' : ', '. Sur les ', ' jours complets du ', ' au ', ' GWh produits ce jour', ', ', ' TWh sur ',
+        ' jours complets']
     }[language] %}
     coalesce(
       concat(
         '{{ words[0] }}', {{ day_text('measured.period_end', language) }}, '{{ words[1] }}', mix.day_{{ language }},
-        '{{ words[2] }}', mix.year_{{ language }}, '.'
+        if(
+          measured.days > 1,
+          concat(
+            '{{ words[2] }}', {{ number_text('measured.days', 0, language) }}, '{{ words[3] }}',
+            {{ day_text('measured.period_start', language) }}, '{{ words[4] }}',
+            {{ day_text('measured.period_end', language) }}, '{{ words[1] }}', mix.year_{{ language }}
+          ),
+          ''
+        ),
+        '.'
       ),
       '{{ not_enough(language) }}'
     ) as answer_{{ language }},
     concat(
-      {{ number_text('mix.day_gwh', 0, language) }}, ' GWh{{ words[3] }}',
-      {{ number_text('mix.year_twh', 1, language) }},
-      '{{ words[4] }}', {{ days_text('measured.days', language) }}, '{{ words[5] }}'
+      {{ number_text('mix.day_gwh', 0, language) }}, '{{ words[5] }}',
+      if(
+        measured.days > 1,
+        concat(
+          '{{ words[6] }}', {{ number_text('mix.year_twh', 1, language) }}, '{{ words[7] }}',
+          {{ number_text('measured.days', 0, language) }}, '{{ words[8] }}'
+        ),
+        ''
+      ),
+      '.'
     ) as figures_{{ language }},
   {% endfor %}
   concat(
     'Shares are of production: exchanges, pumping and batteries stand apart.',
-    if(measured.days < 365, ' Days that were not measured to their end are left out.', '')
+    if(
+      measured.days <= date_diff(measured.period_end, measured.period_start, day),
+      ' Days that are not complete are left out.', ''
+    )
   ) as caveat_en,
   concat(
     'Les parts sont celles de la production : échanges, pompage et batteries sont à part.',
-    if(measured.days < 365, ' Les jours qui ne sont pas mesurés jusqu’au bout sont laissés de côté.', '')
+    if(
+      measured.days <= date_diff(measured.period_end, measured.period_start, day),
+      ' Les jours incomplets ne sont pas comptés.', ''
+    )
   ) as caveat_fr
 from measured_of_year as measured
 cross join mix_in_words as mix
