@@ -302,10 +302,10 @@ def seeded(seed: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def power_row(instant: datetime, consumption: int | None, nature: str = "Données temps réel", **mw: object) -> Row:
-    """A row of eco2mix at a true instant: all of a measured row is nuclear, and what else is not given is empty."""
+def power_row(instant: datetime, consumption: int | None, nature: str = "Données temps réel", /, **mw: object) -> Row:
+    """A row of eco2mix at a true instant: what is consumed is nuclear, and what else is not given is empty."""
     local = instant.astimezone(PARIS)
-    production = {} if consumption is None else dict.fromkeys(PRODUCTIONS, 0) | {"nucleaire": consumption}
+    balance = dict.fromkeys((*PRODUCTIONS, "pompage", "ech_physiques"), 0) | {"nucleaire": consumption}
     return {
         "perimetre": "France",
         "nature": nature,
@@ -313,7 +313,7 @@ def power_row(instant: datetime, consumption: int | None, nature: str = "Donnée
         "heure": local.strftime("%H:%M"),
         "date_heure": instant.astimezone(UTC).isoformat(),
         "consommation": consumption,
-        **production,
+        **({} if consumption is None else balance),
         **mw,
     }
 
