@@ -177,7 +177,7 @@ ORDER BY climate.day
     }
     if period.days <= HOURLY_UP_TO:
         energies = ",\n  ".join(
-            # As over a day: none where a measured step lacks it.
+            # As for a day: null if it is unknown at a measured step.
             f"IF(COUNTIF({name}_mw IS NULL) = 0, SUM({name}_mw * step_minutes) / 60, NULL) AS {name}_mwh"
             for name in _BY_HOUR
         )

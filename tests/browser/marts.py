@@ -22,6 +22,8 @@ LAST_DAY: Final = date(2026, 3, 20)
 INCOMPLETE: Final = date(2026, 3, 10)
 #: Not measured at all.
 ABSENT: Final = date(2026, 3, 12)
+#: Measured, but for wind from 06:00 to 12:00.
+WITHOUT_WIND: Final = date(2024, 6, 12)
 #: Gas and temperature are published later.
 LAST_GAS: Final = date(2026, 3, 15)
 LAST_TEMPERATURE: Final = date(2026, 3, 14)
@@ -75,12 +77,13 @@ def climate(day: date) -> dict[str, Any]:
     row: dict[str, Any] = {
         "day": day,
         "measured_hours": measured or None,
-        "electricity_is_complete": measured == hours,
+        "electricity_is_complete": measured == hours and day != WITHOUT_WIND,
     }
     there = measured > 0
     cold = temperature(day) if day <= LAST_TEMPERATURE else None
     for source in SOURCES:
-        row[f"{source}_mwh"] = power(source, day) * measured if there else None
+        known = there and (day, source) != (WITHOUT_WIND, "wind")
+        row[f"{source}_mwh"] = power(source, day) * measured if known else None
     row["consumption_mwh"] = consumption(day) * measured if there else None
     for number, border in enumerate(BORDERS, 1):
         # England sends more than it takes; the first three take something on some days.
@@ -115,7 +118,9 @@ def hours(first_day: date, last_day: date) -> list[dict[str, Any]]:
     instant = datetime.combine(first_day, datetime.min.time(), PARIS).astimezone(UTC)
     while (local := instant.astimezone(PARIS)).date() <= last_day:
         if local.date() != ABSENT and not (local.date() == INCOMPLETE and local.hour >= 12):
-            mwh = {f"{source}_mwh": power(source, local.date()) for source in SOURCES}
+            mwh: dict[str, float | None] = {f"{source}_mwh": power(source, local.date()) for source in SOURCES}
+            if local.date() == WITHOUT_WIND and 6 <= local.hour < 12:
+                mwh["wind_mwh"] = None
             other = {"consumption_mwh": 60_000.0, "pumping_mwh": -100.0, "physical_exchange_mwh": -2_000.0}
             rows.append({"instant": instant, "measured_minutes": 60, **mwh, **other})
         instant += timedelta(hours=1)

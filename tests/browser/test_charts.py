@@ -24,8 +24,10 @@ from tests.browser.marts import (
     LAST_TEMPERATURE,
     RELATIONSHIPS,
     SEASONS,
+    WITHOUT_WIND,
     climate,
     consumption,
+    power,
 )
 
 _COLOURS: Final = dict(
@@ -143,6 +145,28 @@ def test_short_periods_are_shown_by_the_hour_of_paris_whatever_the_clocks_do(rea
     reader.open(INCOMPLETE.isoformat())
     hatched = [mark for mark in reader.marks("mix", "rect") if mark["fill"] == "url(#hatch)"]
     assert len(hatched) == 12
+
+
+def test_where_a_source_is_unknown_there_is_no_production(reader: Reader) -> None:
+    """Nor a share of it. An hour without it is incomplete, and a week is of its other days."""
+    reader.open(WITHOUT_WIND.isoformat())
+    header, *rows = reader.table("mix")
+    unknown = [row for row in rows if row[0].endswith("(not fully measured)")]
+    assert len(unknown) == 6
+    for row in unknown:
+        written = dict(zip(header, row, strict=True))
+        assert (written["Wind"], written["Production"]) == ("–", "–")
+        assert number(written["Nuclear"]) == pytest.approx(power("nuclear", WITHOUT_WIND) / 1000, abs=0.05)
+    assert all("–" not in row for row in rows if row not in unknown)
+    reader.open("2024-01-01_2025-12-31")
+    header, *rows = reader.table("mix")
+    (row,) = [row for row in rows if row[0].startswith("10 Jun 2024 – 16 Jun 2024")]
+    written = dict(zip(header, row, strict=True))
+    assert row[0].endswith("(not fully measured)")
+    week = [day for n in range(7) if (day := date(2024, 6, 10) + timedelta(days=n)) != WITHOUT_WIND]
+    assert number(written["Nuclear"]) == round(total("nuclear_mwh", week) / 1e6, 2)
+    everything = sum(total(f"{source}_mwh", week) for source in SOURCES)
+    assert number(written["Production"]) == round(everything / 1e6, 2)
 
 
 def test_long_periods_are_shown_by_weeks_and_months(reader: Reader) -> None:

@@ -223,7 +223,7 @@ def test_sample_and_late_data_are_said_to_be_so(reader: Reader, site: Site) -> N
 def test_a_partial_period_says_what_it_lacks(reader: Reader) -> None:
     reader.open()
     banner = reader.page.locator("[data-banner=partial]")
-    expect(banner).to_contain_text("electricity measured to its end on 18 of 31 days")
+    expect(banner).to_contain_text("electricity complete on 18 of 31 days")
     expect(banner).to_contain_text("gas on 14 of 31 days, temperature on 14 of 31 days")
 
 

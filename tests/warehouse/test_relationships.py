@@ -76,7 +76,7 @@ def made_days(first: str, last: str, seed: int = 1) -> Frame:
             frame[f"{direction}_{border}_mwh"] = (4_000 * abs(remembering(noise, days, 0.6))).round(2)
         frame[f"commercial_{direction}_mwh"] = frame[[f"{direction}_{border}_mwh" for border in BORDERS]].sum(axis=1)
     frame["commercial_volume_mwh"] = frame["commercial_import_mwh"] + frame["commercial_export_mwh"]
-    # One that does not vary, one that is only there for two months, and days that were not measured to their end.
+    # One that does not vary, one that is only there for two months, and days that are not complete.
     frame["oil_mwh"] = 2_400.0
     frame.loc[frame.index[60:], "bioenergy_mwh"] = np.nan
     frame["electricity_is_complete"] = noise.random(days) > 0.03

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from energy_dashboard.dashboard import Dashboard
 from tests.warehouse.support import (
     CONSOLIDATED,
     GAS,
@@ -32,7 +34,7 @@ POINTS = {
 EXCHANGES = tuple(
     f"ech_comm_{border}" for border in ("angleterre", "espagne", "italie", "suisse", "allemagne_belgique")
 )
-#: 60 GW of production: of a whole day 1,392 GWh, 68.97 % nuclear.
+#: 58 GW of production: of a whole day 1,392 GWh, 68.97 % nuclear.
 MIX = {
     "nucleaire": 40_000,
     "eolien": 6_000,
@@ -112,10 +114,10 @@ def small(new_warehouse: NewWarehouse) -> TestWarehouse:
         )
         for instant in every(15, at("2021-12-31 23:00"), at("2022-01-01 23:00"))
     ]
-    # Two equal days, but that the second has no nuclear from 06:00 to 12:00 in Paris.
+    # Two equal days, but that the second has no nuclear from 06:00 to 12:15 in Paris.
     real_time += [
         power_row(instant, 57_000, **MIX, taux_co2=30)
-        if not at("2022-02-02 05:00") <= instant < at("2022-02-02 11:00")
+        if not at("2022-02-02 05:00") <= instant < at("2022-02-02 11:15")
         else power_row(instant, 57_000, **{**MIX, "nucleaire": None}, taux_co2=30)
         for instant in every(15, at("2022-01-31 23:00"), at("2022-02-02 23:00"))
     ]
@@ -236,9 +238,22 @@ def test_no_figure_is_made_of_what_happens_to_be_there(small: TestWarehouse) -> 
     ) == [("nuclear", 960_000, 24), ("wind", 144_000, 24)]
 
 
+def test_the_dashboard_has_no_share_where_a_production_is_unknown(small: TestWarehouse) -> None:
+    dashboard = Dashboard.of(small.settings, lambda: small.client, lambda: True)
+    dashboard.marts.timeout_s = 60
+    made = json.loads(dashboard.answer("2022-02-01_2022-02-02").body)
+    assert made["daily"]["production_mwh"] == [1_392_000, None]
+    assert (made["shares"]["production_mwh"], made["shares"]["top_source"]) == (1_392_000, "nuclear")
+    assert made["totals"]["share_pct"][:3] == [68.966, 13.793, 10.345]
+    hourly = made["hourly"]
+    unknown = [n for n, energy in enumerate(hourly["nuclear_mwh"]) if energy is None]
+    assert [hourly["instant"][n] for n in unknown] == [f"2022-02-02T{hour:02}:00:00Z" for hour in range(5, 12)]
+    assert set(hourly["wind_mwh"]) == {6_000}
+
+
 def test_a_measured_step_that_lacks_a_production_breaks_the_balance(small: TestWarehouse) -> None:
-    """The 24 quarters of an hour without nuclear, where all other steps are balanced."""
-    with pytest.raises(DbtFailed, match="power_steps_balance: Got 24 results"):
+    """The 25 quarters of an hour without nuclear, where all other steps are balanced."""
+    with pytest.raises(DbtFailed, match="power_steps_balance: Got 25 results"):
         small.dbt("test", "--select", "power_steps_balance", "--warn-error-options", '{"error": "all"}')
 
 

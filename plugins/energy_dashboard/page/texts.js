@@ -54,7 +54,7 @@ const TEXTS = {
     "Partial period: {what}. Figures are of what was measured alone.",
   ],
   hatchedDays: [" Les jours incomplets sont hachurés.", " Incomplete days are hatched."],
-  electricityDays: ["électricité mesurée en entier {n} {n|jour|jours} sur {all}", "electricity measured to its end on {n} of {all} days"],
+  electricityDays: ["électricité complète {n} {n|jour|jours} sur {all}", "electricity complete on {n} of {all} days"],
   gasDays: ["gaz {n} {n|jour|jours} sur {all}", "gas on {n} of {all} days"],
   temperatureDays: ["température {n} {n|jour|jours} sur {all}", "temperature on {n} of {all} days"],
   staleBanner: [
@@ -192,7 +192,7 @@ const TEXTS = {
   categoriesSummary: ["Jours froids : {cold} ; moyens : {average} ; chauds : {hot} ; sans température : {none}.", "Cold days: {cold}; average: {average}; hot: {hot}; without a temperature: {none}."],
   scatter: ["Consommation selon la température", "Consumption against temperature"],
   meanPower: ["Puissance moyenne", "Mean power"],
-  aMeasuredDay: ["Un jour mesuré en entier", "A day measured to its end"],
+  aMeasuredDay: ["Un jour complet", "A complete day"],
   lineOfAll: ["Droite de tous les hivers", "Line of all winters"],
   lineOfWinter: ["Droite de l’hiver {winter}", "Line of winter {winter}"],
   fitSummary: [

@@ -4,10 +4,9 @@
 with names as ({{ source_names() }}),
 
 measured_days as (
-  select day
+  select distinct day
   from {{ ref('energy_mix_daily') }}
-  group by day
-  having logical_and(is_complete)
+  where is_complete
 ),
 
 last_day as (

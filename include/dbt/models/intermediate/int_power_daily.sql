@@ -1,8 +1,8 @@
 {{ config(materialized='table') }}
 
 {#-
-  All figures of a day are of the same steps, those at which consumption was measured: what lacks one of them has none
-  that day. MW and minutes are whole numbers: energies are summed as whole MW·min and divided once, so a figure does not
+  All figures of a day cover the same steps, those at which consumption was measured: a quantity that is unknown at one
+  of them is null that day. MW and minutes are whole numbers: energies are summed as whole MW·min and divided once, so a figure does not
   depend on the order in which a warehouse adds its rows.
 -#}
 {%- set energies = production_sources() + technologies() + storage_flows() + ['physical_exchange'] %}
